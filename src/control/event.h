@@ -1,0 +1,258 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/reason.h"
+#include "base/time.h"
+#include "control/command.h"
+
+/// Everything that has happened. The journal stores these and nothing else; applying them in order
+/// to an empty state gives the state, byte for byte.
+namespace tessera::control {
+
+using base::Instant;
+using base::Reason;
+using fleet::GpuIndex;
+using fleet::NodeIndex;
+
+struct TierPut {
+  tenancy::Tier tier;
+  static void fields(auto& self, auto&& visit) { visit("tier", self.tier); }
+};
+struct TierDeleted {
+  std::string name;
+  static void fields(auto& self, auto&& visit) { visit("name", self.name); }
+};
+struct TeamPut {
+  tenancy::Team team;
+  static void fields(auto& self, auto&& visit) { visit("team", self.team); }
+};
+struct TeamDeleted {
+  std::string name;
+  static void fields(auto& self, auto&& visit) { visit("name", self.name); }
+};
+struct PoolPut {
+  fleet::Pool pool;
+  static void fields(auto& self, auto&& visit) { visit("pool", self.pool); }
+};
+struct PoolDeleted {
+  std::string name;
+  static void fields(auto& self, auto&& visit) { visit("name", self.name); }
+};
+struct NodePut {
+  std::string name;
+  std::string pool;
+  int gpus = 0;
+  base::MilliCpu cpu;
+  base::MiB memory;
+  static void fields(auto& self, auto&& visit) {
+    visit("name", self.name);
+    visit("pool", self.pool);
+    visit("gpus", self.gpus);
+    visit("cpu", self.cpu);
+    visit("memory", self.memory);
+  }
+};
+struct NodeDeleted {
+  std::string name;
+  static void fields(auto& self, auto&& visit) { visit("name", self.name); }
+};
+struct NodeCordoned {
+  NodeIndex node;
+  bool cordoned = true;
+  static void fields(auto& self, auto&& visit) {
+    visit("node", self.node);
+    visit("cordoned", self.cordoned);
+  }
+};
+/// First heard of, heard of again, or booted anew.
+struct NodeReady {
+  NodeIndex node;
+  std::string boot;
+  static void fields(auto& self, auto&& visit) {
+    visit("node", self.node);
+    visit("boot", self.boot);
+  }
+};
+struct NodeLost {
+  NodeIndex node;
+  static void fields(auto& self, auto&& visit) { visit("node", self.node); }
+};
+struct GpuIdentified {
+  GpuIndex gpu;
+  std::string uuid;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("uuid", self.uuid);
+  }
+};
+struct GpuHealthChanged {
+  GpuIndex gpu;
+  fleet::Health health{};
+  std::string detail;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("health", self.health);
+    visit("detail", self.detail);
+  }
+};
+struct TokenPut {
+  tenancy::Token token;
+  static void fields(auto& self, auto&& visit) { visit("token", self.token); }
+};
+struct TokenDeleted {
+  std::string name;
+  static void fields(auto& self, auto&& visit) { visit("name", self.name); }
+};
+
+struct RequestSubmitted {
+  request::Request request;
+  static void fields(auto& self, auto&& visit) { visit("request", self.request); }
+};
+/// The request moved along its life-cycle without a lease being involved: matched, waiting for
+/// approval, approved, queued, rejected, cancelled, failed.
+struct RequestMoved {
+  RequestId request;
+  request::RequestState state{};
+  std::string tier;  ///< kMatched: the tier
+  std::optional<Reason> reason;
+  std::string message;
+  static void fields(auto& self, auto&& visit) {
+    visit("request", self.request);
+    visit("state", self.state);
+    visit("tier", self.tier);
+    visit("reason", self.reason);
+    visit("message", self.message);
+  }
+};
+/// Ended long ago and no longer kept in memory; the journal still has it.
+struct RequestForgotten {
+  RequestId request;
+  static void fields(auto& self, auto&& visit) { visit("request", self.request); }
+};
+
+/// An idle slice that makes room for a granted one.
+struct Retired {
+  GpuIndex gpu;
+  std::uint64_t generation = 0;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("generation", self.generation);
+  }
+};
+/// The lease exists; its slices are being prepared. A slice whose shape is an idle instance of the
+/// GPU takes that instance over under the new generation.
+struct LeaseGranted {
+  request::Lease lease;
+  std::vector<Retired> retired;
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("retired", self.retired);
+  }
+};
+struct SliceReady {
+  GpuIndex gpu;
+  std::uint64_t generation = 0;
+  std::string device;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("generation", self.generation);
+    visit("device", self.device);
+  }
+};
+struct SliceFailed {
+  GpuIndex gpu;
+  std::uint64_t generation = 0;
+  std::string detail;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("generation", self.generation);
+    visit("detail", self.detail);
+  }
+};
+/// Verified free. A MIG instance or vGPU stays as an idle slice if `kept`; all else is gone.
+struct SliceFreed {
+  GpuIndex gpu;
+  std::uint64_t generation = 0;
+  bool kept = false;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("generation", self.generation);
+    visit("kept", self.kept);
+  }
+};
+/// All slices are ready: the team may use them.
+struct LeaseActivated {
+  LeaseId lease;
+  Instant at{};
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("at", self.at);
+  }
+};
+/// The notice before the end was given.
+struct LeaseExpiring {
+  LeaseId lease;
+  static void fields(auto& self, auto&& visit) { visit("lease", self.lease); }
+};
+struct LeaseRenewed {
+  LeaseId lease;
+  Instant expires{};
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("expires", self.expires);
+  }
+};
+/// The lease is over; its slices are being scrubbed. `requeue`: the request waits again, with its
+/// age kept.
+struct LeaseEnding {
+  LeaseId lease;
+  Reason reason{};
+  std::string message;
+  bool requeue = false;
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("reason", self.reason);
+    visit("message", self.message);
+    visit("requeue", self.requeue);
+  }
+};
+/// All slices were verified free; the quota is given back.
+struct LeaseEnded {
+  LeaseId lease;
+  Instant at{};
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("at", self.at);
+  }
+};
+
+/// Append only: the position of an alternative is its number in the journal.
+using Event =
+    std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted, NodePut,
+                 NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged,
+                 TokenPut, TokenDeleted, RequestSubmitted, RequestMoved, RequestForgotten,
+                 LeaseGranted, SliceReady, SliceFailed, SliceFreed, LeaseActivated, LeaseExpiring,
+                 LeaseRenewed, LeaseEnding, LeaseEnded>;
+
+/// "LeaseGranted": the event's name in the audit trail.
+std::string_view name_of(const Event& event);
+
+/// The events of one step, which stand or fall together.
+struct Record {
+  std::uint64_t revision = 0;  ///< 1, 2, 3 … without gaps
+  Instant at{};
+  tenancy::Actor actor;
+  std::vector<Event> events;
+  static void fields(auto& self, auto&& visit) {
+    visit("revision", self.revision);
+    visit("at", self.at);
+    visit("actor", self.actor);
+    visit("events", self.events);
+  }
+};
+
+}  // namespace tessera::control

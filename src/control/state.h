@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "catalog/gpu_model.h"
+#include "control/event.h"
+#include "fleet/fleet.h"
+#include "placement/index.h"
+#include "request/request.h"
+#include "tenancy/role.h"
+#include "tenancy/team.h"
+#include "tenancy/tier.h"
+
+namespace tessera::control {
+
+/// The whole state of the control plane. Changed only by apply(); everyone else reads.
+/// Not thread-safe: its owner (service::Engine, simulation::World) guards it.
+///
+/// Stored (in snapshots, in the digest): everything visited by `fields`. Derived, rebuilt after a
+/// snapshot is read: the placement index, quota use, the queue, the timers.
+class State {
+ public:
+  explicit State(std::shared_ptr<const catalog::Catalog> catalog);
+
+  const catalog::Catalog& catalog() const { return *catalog_; }
+  std::shared_ptr<const catalog::Catalog> shared_catalog() const { return catalog_; }
+  std::uint64_t revision() const { return revision_; }
+  const fleet::Fleet& fleet() const { return fleet_; }
+  const placement::Index& index() const { return index_; }
+
+  const std::map<std::string, tenancy::Tier, std::less<>>& tiers() const { return tiers_; }
+  const std::map<std::string, tenancy::Team, std::less<>>& teams() const { return teams_; }
+  const std::map<std::string, tenancy::Token, std::less<>>& tokens() const { return tokens_; }
+  const std::map<RequestId, request::Request>& requests() const { return requests_; }
+  const std::map<LeaseId, request::Lease>& leases() const { return leases_; }
+
+  const request::Request* find(RequestId id) const;
+  const request::Lease* find(LeaseId id) const;
+  const tenancy::Tier* find_tier(std::string_view name) const;
+  const tenancy::Team* find_team(std::string_view name) const;
+  const tenancy::Token* find_token_by_digest(std::string_view digest) const;
+  /// The request that `actor`'s key already made, if any.
+  const request::Request* find_by_key(std::string_view actor, std::string_view key) const;
+
+  RequestId next_request() const { return next_request_; }
+  LeaseId next_lease() const { return next_lease_; }
+  /// What a team holds in a pool now, slices being scrubbed included.
+  fleet::Cost usage(std::string_view team, fleet::PoolIndex pool) const;
+  /// Waiting requests, oldest first. Requests with equal needs of one team share an entry of
+  /// waiting(), so that trying them all costs as much as there are different needs.
+  struct Waiting {
+    std::string team;
+    std::string tier;
+    request::Need need;
+    std::set<RequestId> requests;
+  };
+  const std::vector<Waiting>& waiting() const { return waiting_; }
+  /// Place in the queue of the tier, from 1; 0 if not waiting.
+  int position(RequestId id) const;
+  /// When the next notice, expiry or clean-up is due.
+  std::optional<Instant> next_due() const;
+  /// Timers due at or before `now`, earliest first.
+  std::vector<std::pair<Instant, LeaseId>> due_leases(Instant now) const;
+  std::vector<std::pair<Instant, RequestId>> due_requests(Instant now) const;
+  /// Leases that end soonest first: those that hold slices.
+  const std::set<std::pair<Instant, LeaseId>>& lease_ends() const { return lease_ends_; }
+
+  /// Applies one step's events. The record's revision must be revision() + 1.
+  void apply(const Record& record);
+  /// Applies one event inside a step that is being decided.
+  void apply(const Event& event, Instant at);
+  void commit_revision(std::uint64_t revision) { revision_ = revision; }
+
+  static void fields(auto& self, auto&& visit) {
+    visit("revision", self.revision_);
+    visit("nextRequest", self.next_request_);
+    visit("nextLease", self.next_lease_);
+    visit("tiers", self.tiers_);
+    visit("teams", self.teams_);
+    visit("tokens", self.tokens_);
+    visit("fleet", self.fleet_);
+    visit("requests", self.requests_);
+    visit("leases", self.leases_);
+  }
+  /// Rebuilds all that is derived, after a snapshot was read into `fields`.
+  void rebuild();
+
+ private:
+  friend class Applier;
+
+  std::shared_ptr<const catalog::Catalog> catalog_;
+  std::uint64_t revision_ = 0;
+  RequestId next_request_{1};
+  LeaseId next_lease_{1};
+  std::map<std::string, tenancy::Tier, std::less<>> tiers_;
+  std::map<std::string, tenancy::Team, std::less<>> teams_;
+  std::map<std::string, tenancy::Token, std::less<>> tokens_;
+  fleet::Fleet fleet_;
+  std::map<RequestId, request::Request> requests_;
+  std::map<LeaseId, request::Lease> leases_;
+
+  placement::Index index_;
+  std::map<std::pair<std::string, fleet::PoolIndex>, fleet::Cost> usage_;
+  std::vector<Waiting> waiting_;
+  std::set<std::pair<Instant, LeaseId>> lease_ends_;
+  std::set<std::pair<Instant, LeaseId>> lease_timers_;
+  std::set<std::pair<Instant, RequestId>> request_timers_;
+  std::map<std::string, std::string, std::less<>> token_by_digest_;
+  std::map<std::pair<std::string, std::string>, RequestId> request_by_key_;
+};
+
+}  // namespace tessera::control

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fleet/gpu.h"
+#include "fleet/pool.h"
+
+namespace tessera::fleet {
+
+/// All pools, nodes and GPUs. Owned by control::State, changed only by its apply().
+/// Removed objects leave a tombstone (empty name, no GPUs), so that an Index stays what it was.
+class Fleet {
+ public:
+  const Pool& pool(PoolIndex index) const { return pools_[index.value()]; }
+  const Node& node(NodeIndex index) const { return nodes_[index.value()]; }
+  const Gpu& gpu(GpuIndex index) const { return gpus_[index.value()]; }
+  Pool& pool(PoolIndex index) { return pools_[index.value()]; }
+  Node& node(NodeIndex index) { return nodes_[index.value()]; }
+  Gpu& gpu(GpuIndex index) { return gpus_[index.value()]; }
+
+  const Pool& pool_of(GpuIndex index) const { return pool(node(gpu(index).node).pool); }
+
+  const std::vector<Pool>& pools() const { return pools_; }
+  const std::vector<Node>& nodes() const { return nodes_; }
+  const std::vector<Gpu>& gpus() const { return gpus_; }
+
+  std::optional<PoolIndex> find_pool(std::string_view name) const;
+  std::optional<NodeIndex> find_node(std::string_view name) const;
+  /// "node-1/3": the node's name and the GPU's number.
+  std::string gpu_name(GpuIndex index) const;
+  std::optional<GpuIndex> find_gpu(std::string_view gpu_name) const;
+  std::vector<NodeIndex> nodes_of(PoolIndex pool) const;
+
+  PoolIndex put_pool(Pool pool);  ///< by name: replaces or adds
+  NodeIndex add_node(Node node, int gpus);
+  /// Adds GPUs to a node that was found to have more than declared.
+  void grow_node(NodeIndex node, int gpus);
+  void remove_pool(PoolIndex pool);
+  void remove_node(NodeIndex node);
+
+  static void fields(auto& self, auto&& visit) {
+    visit("pools", self.pools_);
+    visit("nodes", self.nodes_);
+    visit("gpus", self.gpus_);
+  }
+  /// Rebuilds the name tables after a snapshot was read into `fields`.
+  void reindex();
+
+ private:
+  std::vector<Pool> pools_;
+  std::vector<Node> nodes_;
+  std::vector<Gpu> gpus_;
+  std::map<std::string, PoolIndex, std::less<>> pool_by_name_;
+  std::map<std::string, NodeIndex, std::less<>> node_by_name_;
+};
+
+}  // namespace tessera::fleet

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "fleet/gpu.h"
+
+/// What the control plane and a node's agent tell each other. Both messages are whole states, so
+/// that one that is lost, late or doubled does no harm: the target says what should be, the report
+/// says what is, and the difference is the agent's work.
+namespace tessera::fleet {
+
+/// One slice a GPU should have.
+struct TargetSlice {
+  SliceShape shape;
+  std::uint64_t generation = 0;
+  /// kPreparing / kInUse: make it ready for `holder`. kScrubbing: nobody may use it; verify it is
+  /// free and clean. kIdle: it exists, unused.
+  SlicePhase phase = SlicePhase::kIdle;
+  LeaseId holder;
+};
+
+struct GpuTarget {
+  std::uint16_t number = 0;
+  std::string uuid;  ///< the GPU meant; empty before the first report
+  bool mig = false;  ///< MIG mode wanted; changed only while the GPU is idle
+  std::vector<TargetSlice> slices;
+};
+
+/// What a node should be.
+struct NodeTarget {
+  std::string node;
+  std::uint64_t revision = 0;  ///< of the state it was taken from; grows
+  std::vector<GpuTarget> gpus;
+};
+
+/// How far the agent got with one slice of the target.
+enum class SliceStatus : std::uint8_t {
+  kPending,  ///< being worked on
+  kReady,    ///< exists, prepared for its holder
+  kClean,    ///< verified free: no process, memory reads as free
+  kFailed,   ///< the device refuses; `detail` says why
+};
+std::string_view to_string(SliceStatus status);
+
+struct SliceReport {
+  std::uint64_t generation = 0;
+  SliceStatus status = SliceStatus::kPending;
+  std::string device;  ///< driver's UUID, once it exists
+  std::string detail;
+};
+
+struct GpuReport {
+  std::uint16_t number = 0;
+  std::string uuid;
+  std::uint32_t pci_id = 0;
+  Health health = Health::kHealthy;
+  std::string detail;
+  std::vector<SliceReport> slices;
+};
+
+/// What a node is.
+struct NodeReport {
+  std::string node;
+  std::string boot;            ///< changes with every boot of the machine
+  std::uint64_t sequence = 0;  ///< grows with every report of one agent process
+  std::uint64_t target_revision = 0;  ///< of the target this report answers; 0: none seen
+  std::vector<GpuReport> gpus;
+};
+
+}  // namespace tessera::fleet

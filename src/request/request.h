@@ -1,0 +1,139 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/reason.h"
+#include "base/time.h"
+#include "request/need.h"
+
+namespace tessera::request {
+
+using base::Instant;
+using base::Reason;
+using RequestId = base::Serial<struct RequestTag>;
+using fleet::LeaseId;
+
+/// A request's life. One command may pass several states at once; each is an event.
+///
+///   submitted -> matched -> pending-approval -> approved -> queued -> provisioning -> active
+///                   |                             ^  |                     ^    |        |
+///                   +-----------------------------+  +-- room is free -----+    |     expiring
+///                                                                  device failed|        |
+///                                                        queued <---------------+    releasing
+///                                                                                        |
+///   terminal: rejected, cancelled, failed, released <------------------------------------+
+///
+/// Cancel is legal from any state that is not terminal. preempted -> queued keeps its age.
+enum class RequestState : std::uint8_t {
+  kSubmitted,
+  kMatched,
+  kPendingApproval,
+  kApproved,
+  kQueued,
+  kProvisioning,
+  kActive,
+  kExpiring,
+  kReleasing,
+  kReleased,
+  kRejected,
+  kCancelled,
+  kFailed,
+};
+std::string_view to_string(RequestState state);
+bool terminal(RequestState state);
+/// Holds slices: provisioning, active, expiring or releasing.
+bool holding(RequestState state);
+/// Whether the diagram above has an edge from `from` to `to`.
+bool may_follow(RequestState from, RequestState to);
+
+struct Request {
+  RequestId id;
+  std::string team;
+  std::string purpose;
+  std::string submitted_by;
+  Need need;
+  Instant submitted{};
+  RequestState state = RequestState::kSubmitted;
+  std::string tier;              ///< matched tier; empty before
+  std::optional<Reason> reason;  ///< why it waits or how it ended
+  std::string message;           ///< the same for people
+  LeaseId lease;                 ///< the one it holds or held last
+  int attempts = 0;              ///< times its slices failed on a device
+  std::string idempotency_key;   ///< of the client; empty: none
+
+  static void fields(auto& self, auto&& visit) {
+    visit("id", self.id);
+    visit("team", self.team);
+    visit("purpose", self.purpose);
+    visit("submittedBy", self.submitted_by);
+    visit("need", self.need);
+    visit("submitted", self.submitted);
+    visit("state", self.state);
+    visit("tier", self.tier);
+    visit("reason", self.reason);
+    visit("message", self.message);
+    visit("lease", self.lease);
+    visit("attempts", self.attempts);
+    visit("idempotencyKey", self.idempotency_key);
+  }
+};
+
+/// One slice of a lease: where it is and which grant of it.
+struct LeasedSlice {
+  fleet::GpuIndex gpu;
+  std::uint64_t generation = 0;
+  fleet::SliceShape shape;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("generation", self.generation);
+    visit("shape", self.shape);
+  }
+};
+
+///   kProvisioning -> kActive -> kExpiring (notice given) -> kReleasing -> kEnded
+enum class LeaseState : std::uint8_t { kProvisioning, kActive, kExpiring, kReleasing, kEnded };
+std::string_view to_string(LeaseState state);
+
+/// What a team holds, over which slices, until when.
+struct Lease {
+  LeaseId id;
+  RequestId request;
+  std::string team;
+  std::string tier;
+  fleet::PoolIndex pool;
+  fleet::NodeIndex node;
+  std::vector<LeasedSlice> slices;
+  fleet::Cost cost;         ///< charged to the team's quota until the slices are verified free
+  MilliCpu cpu;             ///< of the host
+  MiB host_memory;          ///< of the host
+  LeaseState state = LeaseState::kProvisioning;
+  Instant granted{};
+  Instant activated{};      ///< epoch until active
+  Instant expires{};        ///< end of the promise; renewals move it
+  Instant ended{};          ///< epoch until the slices were verified free
+  std::optional<Reason> end_reason;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("id", self.id);
+    visit("request", self.request);
+    visit("team", self.team);
+    visit("tier", self.tier);
+    visit("pool", self.pool);
+    visit("node", self.node);
+    visit("slices", self.slices);
+    visit("cost", self.cost);
+    visit("cpu", self.cpu);
+    visit("hostMemory", self.host_memory);
+    visit("state", self.state);
+    visit("granted", self.granted);
+    visit("activated", self.activated);
+    visit("expires", self.expires);
+    visit("ended", self.ended);
+    visit("endReason", self.end_reason);
+  }
+};
+
+}  // namespace tessera::request

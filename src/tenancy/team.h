@@ -1,0 +1,41 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "fleet/slice.h"
+
+namespace tessera::tenancy {
+
+using fleet::Cost;
+
+/// What one team may hold in one pool. Vectors of compute and memory, never counts of devices: a
+/// count would treat 1g and 7g alike.
+struct Quota {
+  Cost guaranteed;            ///< stored and shown; kept by fairness, which comes later
+  std::optional<Cost> limit;  ///< absent: no ceiling; zero: none at all
+  std::int64_t weight = 1;
+  static void fields(auto& self, auto&& visit) {
+    visit("guaranteed", self.guaranteed);
+    visit("limit", self.limit);
+    visit("weight", self.weight);
+  }
+};
+
+struct Team {
+  std::string name;
+  std::string parent;  ///< department or organisation; empty at the root
+  std::string description;
+  std::map<std::string, Quota, std::less<>> quotas;  ///< by pool name; absent: no limit
+
+  const Quota* quota(std::string_view pool) const;
+  static void fields(auto& self, auto&& visit) {
+    visit("name", self.name);
+    visit("parent", self.parent);
+    visit("description", self.description);
+    visit("quotas", self.quotas);
+  }
+};
+
+}  // namespace tessera::tenancy
