@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,16 +22,17 @@ using ModelIndex = base::Index<struct ModelTag>;
 enum class Confidence : std::uint8_t { kUnknown, kInferred, kSingleSource, kTwoSources };
 std::string_view to_string(Confidence confidence);
 
-/// Copy engines, decoders, encoders, JPEG and optical-flow engines of one instance.
+/// Copy engines, decoders, encoders, JPEG and optical-flow engines of one instance. Absent where
+/// nobody published the number.
 struct Engines {
-  int copy = 0, decoder = 0, encoder = 0, jpeg = 0, optical_flow = 0;
+  std::optional<int> copy, decoder, encoder, jpeg, optical_flow;
 };
 
 /// One MIG profile of one model, e.g. 1g.10gb of an H100.
 struct MigProfile {
-  std::string name;           ///< "1g.10gb"; drifts between drivers, never used as a key
-  std::string kind;           ///< size class shared by all models: "1g", "1g.2x", "3g", "1g+me" …
-  int nvml_profile = -1;      ///< argument of nvmlDeviceGetGpuInstanceProfileInfo
+  std::string name;       ///< "1g.10gb"; drifts between drivers, never used as a key
+  std::string kind;       ///< size class shared by all models: "1g", "1g.2x", "3g", "1g+me" …
+  int nvml_profile = -1;  ///< argument of nvmlDeviceGetGpuInstanceProfileInfo
   int driver_profile_id = -1;  ///< nvmlGpuInstanceProfileInfo_t.id; not stable across products
   int compute_slices = 0;
   int memory_slices = 0;
@@ -54,19 +54,24 @@ struct MigProfile {
 /// the same type.
 struct VgpuType {
   std::string name;
-  MiB framebuffer;
+  MiB framebuffer;  ///< nominal, as the guest is told; max_per_gpu of them may exceed the GPU's
+                    ///< usable memory a little, because the vendor counts the reserve in
   int max_per_gpu = 0;
+  Confidence confidence = Confidence::kUnknown;
 };
 
 /// One GPU product. Immutable once in a Catalog.
 struct GpuModel {
-  std::string key;      ///< "H100-80GB-SXM5": our name, used in documents
-  std::string product;  ///< vendor's name, for people
+  std::string key;                 ///< "H100-80GB-SXM5": our name, used in documents
+  std::string product;             ///< vendor's name, for people
+  std::vector<std::string> names;  ///< other names that mean this model alone, as NVML prints them
   std::string architecture;
   std::vector<std::uint32_t> pci_ids;  ///< device and vendor id as NVML reports it: 0x233010DE
-  MiB memory;  ///< usable by one tenant holding the whole GPU
+  MiB memory;  ///< usable by one tenant holding the whole GPU; 0 where unknown
   Sms sms;     ///< 0 where unknown
-  int memory_slices = 0;   ///< length of the placement axis; 0: no MIG
+  Confidence memory_confidence = Confidence::kUnknown;
+  Confidence sms_confidence = Confidence::kUnknown;
+  int memory_slices = 0;  ///< length of the placement axis; 0: no MIG
   int compute_slices = 0;
   std::vector<MigProfile> profiles;
   std::vector<VgpuType> vgpu_types;
@@ -84,7 +89,8 @@ struct GpuModel {
 /// All models known. Immutable after construction, freely shared between threads.
 class Catalog {
  public:
-  /// Takes models whose `layouts` are still empty and enumerates them.
+  /// Takes models whose `layouts` are still empty and builds those. Keys, names and PCI ids must
+  /// be unique, and every placement must lie on its model's axis (CHECK).
   explicit Catalog(std::vector<GpuModel> models);
 
   /// The models of data/gpu_models.json, compiled in.
@@ -92,7 +98,8 @@ class Catalog {
 
   const GpuModel& model(ModelIndex index) const { return models_[index.value()]; }
   const std::vector<GpuModel>& models() const { return models_; }
-  std::optional<ModelIndex> find(std::string_view key) const;
+  /// By key or by one of the model's other names.
+  std::optional<ModelIndex> find(std::string_view name) const;
   std::optional<ModelIndex> find_pci(std::uint32_t pci_id) const;
 
  private:

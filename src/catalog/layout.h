@@ -37,10 +37,15 @@ struct Instance {
 
 struct MigProfile;
 
-/// The legal layouts of one model and what each leaves possible. Immutable after construction.
+/// The legal layouts of one model and what each leaves possible. Immutable after construction,
+/// freely shared between threads. No query but enumerate() allocates.
+///
+/// 1. Instances are numbered profile by profile, and within a profile by rising start.
+/// 2. Places of one profile never overlap, so how many more of it fit is a count of bits.
 class LayoutTable {
  public:
   LayoutTable() = default;
+  /// The profiles must keep the two rules above and offer at most 64 instances (CHECK).
   explicit LayoutTable(std::span<const MigProfile> profiles);
 
   std::span<const Instance> instances() const { return instances_; }
@@ -54,9 +59,9 @@ class LayoutTable {
   /// Instances that could be added to a legal `layout`.
   Layout addable(Layout layout) const;
 
-  /// How much a layout still leaves open: for every plain profile, the number of instances of it
-  /// that could be added at once, weighted by the profile's memory slices. Placing where this
-  /// falls least keeps the largest future options open. Range 0 … a few hundred.
+  /// How much a legal layout still leaves open: for every plain profile, the number of instances
+  /// of it that could be added at once, weighted by the profile's memory slices. Placing where
+  /// this falls least keeps the largest future options open. Range 0 … a few hundred.
   int openness(Layout layout) const;
 
   /// Every legal layout of the given profiles (all when empty), in rising order of the mask, the
@@ -64,13 +69,24 @@ class LayoutTable {
   std::vector<Layout> enumerate(std::span<const std::size_t> profiles = {}) const;
 
  private:
-  int count_addable(Layout layout, std::size_t profile) const;
+  /// A profile that allows fewer instances than it has places.
+  struct Cap {
+    Layout places = 0;
+    int limit = 0;
+  };
+  /// A plain profile's part in openness.
+  struct Worth {
+    Layout places = 0;
+    int limit = 0;
+    int memory_slices = 0;
+  };
 
   std::vector<Instance> instances_;
   std::vector<Layout> conflicts_;
   std::vector<Layout> by_profile_;
-  std::vector<int> max_instances_;
-  std::vector<bool> plain_;
+  std::vector<Cap> caps_;
+  std::vector<Worth> worths_;
+  Layout all_ = 0;
 };
 
 }  // namespace tessera::catalog

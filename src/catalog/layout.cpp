@@ -1,0 +1,95 @@
+#include "catalog/layout.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+#include "catalog/gpu_model.h"
+
+namespace tessera::catalog {
+namespace {
+
+constexpr std::size_t kMostInstances = 64;  // bits of a Layout
+
+/// Calls `visit(InstanceIndex)` for each member of `layout`, lowest first.
+template <class Visit>
+void for_each(Layout layout, Visit visit) {
+  for (; layout != 0; layout &= layout - 1)
+    visit(static_cast<InstanceIndex>(std::countr_zero(layout)));
+}
+
+}  // namespace
+
+LayoutTable::LayoutTable(std::span<const MigProfile> profiles) {
+  for (std::size_t p = 0; p < profiles.size(); ++p) {
+    const MigProfile& profile = profiles[p];
+    Layout places = 0;
+    for (std::size_t i = 0; i < profile.placements.size(); ++i) {
+      const Placement placement = profile.placements[i];
+      CHECK_MSG(placement.size > 0, profile.name + ": a placement of no size");
+      CHECK_MSG(i == 0 || profile.placements[i - 1].end() <= placement.start,
+                profile.name + ": its placements must rise and not overlap");
+      CHECK_MSG(instances_.size() < kMostInstances, profile.name + ": more than 64 instances");
+      places |= bit(static_cast<InstanceIndex>(instances_.size()));
+      instances_.push_back({static_cast<std::uint16_t>(p), placement});
+    }
+    by_profile_.push_back(places);
+    all_ |= places;
+    if (profile.max_instances < std::popcount(places))
+      caps_.push_back({places, profile.max_instances});
+    if (profile.plain()) worths_.push_back({places, profile.max_instances, profile.memory_slices});
+  }
+  for (const Instance& one : instances_) {
+    Layout overlapping = 0;
+    for (std::size_t i = 0; i < instances_.size(); ++i)
+      if (one.placement.overlaps(instances_[i].placement))
+        overlapping |= bit(static_cast<InstanceIndex>(i));
+    conflicts_.push_back(overlapping);
+  }
+}
+
+bool LayoutTable::legal(Layout layout) const {
+  if ((layout & ~all_) != 0) return false;
+  for (Layout rest = layout; rest != 0; rest &= rest - 1) {
+    const auto lowest = static_cast<InstanceIndex>(std::countr_zero(rest));
+    if ((conflicts_[lowest] & layout) != bit(lowest)) return false;
+  }
+  return std::ranges::all_of(
+      caps_, [&](const Cap& cap) { return std::popcount(layout & cap.places) <= cap.limit; });
+}
+
+Layout LayoutTable::addable(Layout layout) const {
+  Layout blocked = 0;
+  for_each(layout, [&](InstanceIndex held) { blocked |= conflicts_[held]; });
+  for (const Cap& cap : caps_)
+    if (std::popcount(layout & cap.places) >= cap.limit) blocked |= cap.places;
+  return all_ & ~blocked;
+}
+
+int LayoutTable::openness(Layout layout) const {
+  const Layout open = addable(layout);
+  int sum = 0;
+  for (const Worth& worth : worths_) {
+    const int room = worth.limit - std::popcount(layout & worth.places);
+    sum += std::min(std::popcount(open & worth.places), room) * worth.memory_slices;
+  }
+  return sum;
+}
+
+std::vector<Layout> LayoutTable::enumerate(std::span<const std::size_t> profiles) const {
+  Layout wanted = profiles.empty() ? all_ : 0;
+  for (const std::size_t profile : profiles) wanted |= by_profile_[profile];
+
+  // Breadth first: each layout is reached once, by adding its members from the lowest up.
+  std::vector<Layout> found = {0};
+  for (std::size_t next = 0; next < found.size(); ++next) {
+    const Layout layout = found[next];
+    const Layout above = layout == 0 ? ~Layout{0} : ~(std::bit_floor(layout) * 2 - 1);
+    for_each(addable(layout) & wanted & above,
+             [&](InstanceIndex added) { found.push_back(layout | bit(added)); });
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+}  // namespace tessera::catalog
