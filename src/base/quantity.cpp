@@ -7,6 +7,9 @@
 namespace tessera::base {
 namespace {
 
+/// Wide enough for thousandths of the largest unit; no standard type is.
+__extension__ using Wide = __int128;
+
 struct Decimal {
   std::int64_t thousandths = 0;
   std::string_view rest;
@@ -68,9 +71,9 @@ Result<MiB> parse_memory(std::string_view text) {
   if (number->rest.empty()) return bad(text, "has no unit", todo);
   for (const auto& [unit, bytes] : kUnits) {
     if (unit != number->rest) continue;
-    const __int128 scaled = static_cast<__int128>(number->thousandths) * bytes;
-    const __int128 per_mib = static_cast<__int128>(1000) << 20;
-    const __int128 mib = (scaled + per_mib - 1) / per_mib;
+    const Wide scaled = static_cast<Wide>(number->thousandths) * bytes;
+    const Wide per_mib = static_cast<Wide>(1000) << 20;
+    const Wide mib = (scaled + per_mib - 1) / per_mib;
     if (mib > MiB::kLargest) return bad(text, "is too large", todo);
     return MiB(static_cast<std::int64_t>(mib));
   }
