@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -73,19 +74,19 @@ class LayoutTable {
   struct Cap {
     Layout places = 0;
     int limit = 0;
+    int worth = 0;  ///< of one instance, in openness; 0 unless plain
   };
-  /// A plain profile's part in openness.
-  struct Worth {
-    Layout places = 0;
-    int limit = 0;
-    int memory_slices = 0;
-  };
+  /// By the value of one byte of a mask: what the instances set in it are worth in openness.
+  using ByteWorth = std::array<std::uint16_t, 256>;
+
+  void add_profile(const MigProfile& profile);
+  ByteWorth byte_worth(std::span<const MigProfile> profiles, std::size_t byte) const;
 
   std::vector<Instance> instances_;
   std::vector<Layout> conflicts_;
   std::vector<Layout> by_profile_;
   std::vector<Cap> caps_;
-  std::vector<Worth> worths_;
+  std::vector<ByteWorth> worth_;  ///< per byte of the mask: a sum in a few loads
   Layout all_ = 0;
 };
 
