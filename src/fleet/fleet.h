@@ -33,7 +33,10 @@ class Fleet {
   /// "node-1/3": the node's name and the GPU's number.
   std::string gpu_name(GpuIndex index) const;
   std::optional<GpuIndex> find_gpu(std::string_view gpu_name) const;
-  std::vector<NodeIndex> nodes_of(PoolIndex pool) const;
+  /// The nodes of a pool, by rising index.
+  const std::vector<NodeIndex>& nodes_of(PoolIndex pool) const {
+    return nodes_by_pool_[pool.value()];
+  }
 
   PoolIndex put_pool(Pool pool);  ///< by name: replaces or adds
   NodeIndex add_node(Node node, int gpus);
@@ -56,6 +59,7 @@ class Fleet {
   std::vector<Gpu> gpus_;
   std::map<std::string, PoolIndex, std::less<>> pool_by_name_;
   std::map<std::string, NodeIndex, std::less<>> node_by_name_;
+  std::vector<std::vector<NodeIndex>> nodes_by_pool_;
 };
 
 }  // namespace tessera::fleet

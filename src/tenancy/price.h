@@ -1,9 +1,7 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
-#include "base/result.h"
 #include "fleet/slice.h"
 #include "tenancy/tier.h"
 
@@ -18,9 +16,5 @@ MicroMoney price_per_hour(const fleet::Cost& cost, const Tier& tier);
 
 /// Exact, with two to six decimals: "2.80", "0.375", "0.133929".
 std::string money_text(MicroMoney money);
-
-/// Reads "2.80" or "3", at most six decimals. Errors: kInvalidQuantity (sign, more decimals, more
-/// than Quantity::kLargest millionths).
-base::Result<MicroMoney> parse_money(std::string_view text);
 
 }  // namespace tessera::tenancy

@@ -1,0 +1,49 @@
+#include "fleet/gpu.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+
+namespace tessera::fleet {
+
+std::string_view to_string(SlicePhase phase) {
+  constexpr std::array<std::string_view, 5> kNames = {"idle", "preparing", "in-use", "scrubbing",
+                                                      "failed"};
+  return kNames[static_cast<std::size_t>(phase)];
+}
+
+std::string_view to_string(Health health) {
+  return health == Health::kHealthy ? "healthy" : "quarantined";
+}
+
+const Slice* Gpu::find(std::uint64_t wanted) const {
+  const auto found = std::ranges::find(slices, wanted, &Slice::generation);
+  return found == slices.end() ? nullptr : &*found;
+}
+Slice* Gpu::find(std::uint64_t wanted) {
+  return const_cast<Slice*>(std::as_const(*this).find(wanted));
+}
+
+Occupancy occupancy_of(const Gpu& gpu) {
+  Occupancy occupancy;
+  for (const auto& slice : gpu.slices) {
+    const bool idle = slice.phase == SlicePhase::kIdle;
+    if (const auto* mig = std::get_if<MigSlice>(&slice.shape))
+      (idle ? occupancy.idle : occupancy.held) |= catalog::bit(mig->instance);
+    if (idle) continue;
+    ++occupancy.tenants;
+    occupancy.technology = technology_of(slice.shape);
+    if (const auto* vgpu = std::get_if<VgpuSlice>(&slice.shape)) occupancy.vgpu_type = vgpu->type;
+    if (const auto* share = std::get_if<ShareSlice>(&slice.shape)) {
+      occupancy.share_memory += share->memory;
+      occupancy.share_compute += share->compute;
+      occupancy.share_ceiling = occupancy.share_ceiling == 0
+                                    ? share->oversubscription
+                                    : std::min(occupancy.share_ceiling, share->oversubscription);
+    }
+  }
+  return occupancy;
+}
+
+}  // namespace tessera::fleet

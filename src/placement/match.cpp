@@ -1,0 +1,344 @@
+#include "placement/match.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <tuple>
+
+#include "base/check.h"
+
+namespace tessera::placement {
+namespace {
+
+using base::fail;
+using base::MiB;
+using base::MilliShare;
+using base::Reason;
+using base::Result;
+using base::Sms;
+using catalog::GpuModel;
+using catalog::MigProfile;
+using catalog::Technology;
+using fleet::Cost;
+using fleet::Pool;
+using fleet::PoolIndex;
+using request::Need;
+using tenancy::Tier;
+
+std::int64_t size_of(Cost cost) {
+  return cost.compute.count() + cost.memory.count();
+}
+
+Cost times(Cost cost, int count) {
+  return {cost.compute * count, cost.memory * count};
+}
+
+/// What the largest thing seen so far could have offered: for the text of a refusal.
+struct Largest {
+  MiB memory;
+  std::string where;
+  void offer(MiB size, const std::string& name) {
+    if (size > memory) memory = size, where = name;
+  }
+};
+
+/// Collects the candidates of one tier and why others fell away.
+class TierMatch {
+ public:
+  TierMatch(const MatchWorld& world, const Need& need, const Tier& tier)
+      : world_(world), need_(need), tier_(tier) {}
+
+  void collect() {
+    const auto& pools = world_.fleet.pools();
+    for (std::size_t i = 0; i < pools.size(); ++i) {
+      const auto& pool = pools[i];
+      if (pool.name.empty() || !pool.carries(tier_.name)) continue;
+      if (!need_.pool.empty() && pool.name != need_.pool) continue;
+      const auto& model = world_.catalog.model(pool.model);
+      if (!need_.models.empty() && std::ranges::find(need_.models, model.key) == need_.models.end())
+        continue;
+      collect_pool(PoolIndex(i), pool, model);
+    }
+  }
+
+  /// Sorted: the tier's preference of technology, then the least slice.
+  std::vector<Candidate> take() {
+    const auto rank = [&](const Candidate& candidate) {
+      const auto preference =
+          std::ranges::find(tier_.technologies, candidate.technology) - tier_.technologies.begin();
+      const auto& pool = world_.fleet.pool(candidate.pool);
+      const auto& model = world_.catalog.model(pool.model);
+      Sms sms = model.sms;
+      MiB memory = model.memory;
+      if (candidate.technology == Technology::kMig) {
+        sms = model.profiles[candidate.profile].sms.value_or(sms);
+        memory = model.profiles[candidate.profile].memory.value_or(memory);
+      }
+      return std::tuple(preference, size_of(candidate.cost), sms, memory, pool.name);
+    };
+    std::ranges::stable_sort(found_, {}, rank);
+    return std::move(found_);
+  }
+
+  bool isolation_met() const { return isolation_met_; }
+  bool over_limit() const { return over_limit_; }
+  bool node_too_small() const { return node_too_small_; }
+  const Largest& largest() const { return largest_; }
+
+ private:
+  void collect_pool(PoolIndex index, const Pool& pool, const GpuModel& model) {
+    for (const auto technology : tier_.technologies) {
+      const auto given = tier_.isolation_with(technology);
+      if (!given || *given < need_.isolation || !pool.offers(technology)) continue;
+      isolation_met_ = true;
+      Candidate candidate{.pool = index, .technology = technology};
+      switch (technology) {
+        case Technology::kMig: add_profiles(std::move(candidate), model); break;
+        case Technology::kVgpu: add_vgpu(std::move(candidate), model); break;
+        case Technology::kTimeSlicing: add_share(std::move(candidate), model); break;
+        case Technology::kWhole: add_whole(std::move(candidate), model); break;
+      }
+    }
+  }
+
+  /// Compute asked for in SMs, if the need states it either way and the model's SMs are known.
+  Sms wanted_sms(const GpuModel& model) const {
+    if (need_.sms.count() > 0) return need_.sms;
+    return Sms((need_.compute.count() * model.sms.count() + 999) / 1000);
+  }
+
+  bool enough_compute(const MigProfile& profile, const GpuModel& model) const {
+    if (need_.sms.count() == 0 && need_.compute.count() == 0) return true;
+    if (profile.sms && (model.sms.count() > 0 || need_.sms.count() > 0))
+      return *profile.sms >= wanted_sms(model);
+    // Without published SMs the compute slices are the only honest measure.
+    return need_.sms.count() == 0 &&
+           profile.compute_slices * 1000 >= need_.compute.count() * model.compute_slices;
+  }
+
+  void add_profiles(Candidate candidate, const GpuModel& model) {
+    std::vector<Candidate> sufficient;
+    for (std::size_t i = 0; i < model.profiles.size(); ++i) {
+      const auto& profile = model.profiles[i];
+      if (!profile.plain() || profile.placements.empty()) continue;
+      largest_.offer(profile.memory.value_or(MiB(0)), profile.name + " on " + model.key);
+      if (need_.memory.count() > 0 && (!profile.memory || *profile.memory < need_.memory)) continue;
+      if (!enough_compute(profile, model)) continue;
+      candidate.profile = static_cast<std::uint16_t>(i);
+      candidate.name = profile.name;
+      candidate.cost = fleet::cost_of(first_instance(model, i), model);
+      sufficient.push_back(candidate);
+    }
+    std::ranges::stable_sort(sufficient, {}, [](const Candidate& c) { return size_of(c.cost); });
+    const auto most = sufficient.empty() ? 0 : size_of(sufficient.front().cost) * kMaxOversize;
+    for (auto& one : sufficient)
+      if (size_of(one.cost) <= most) admit(std::move(one));
+  }
+
+  static fleet::SliceShape first_instance(const GpuModel& model, std::size_t profile) {
+    const auto instances = model.layouts.instances_of(profile);
+    return fleet::MigSlice{static_cast<catalog::InstanceIndex>(std::countr_zero(instances))};
+  }
+
+  void add_vgpu(Candidate candidate, const GpuModel& model) {
+    std::optional<std::size_t> best;
+    for (std::size_t i = 0; i < model.vgpu_types.size(); ++i) {
+      const auto& type = model.vgpu_types[i];
+      largest_.offer(type.framebuffer, type.name);
+      // A type's promise of compute is its share when the GPU is full.
+      const Sms promised(model.sms.count() / type.max_per_gpu);
+      const bool compute = need_.sms.count() > 0 ? promised >= need_.sms
+                                                 : 1000 >= need_.compute.count() * type.max_per_gpu;
+      if (type.framebuffer < need_.memory || !compute) continue;
+      if (!best || type.framebuffer < model.vgpu_types[*best].framebuffer) best = i;
+    }
+    if (!best) return;
+    candidate.vgpu_type = static_cast<std::uint16_t>(*best);
+    candidate.name = model.vgpu_types[*best].name;
+    candidate.cost = fleet::cost_of(fleet::VgpuSlice{candidate.vgpu_type}, model);
+    admit(std::move(candidate));
+  }
+
+  void add_share(Candidate candidate, const GpuModel& model) {
+    auto& share = candidate.share;
+    share.oversubscription = static_cast<std::uint16_t>(tier_.oversubscription);
+    share.memory = need_.memory;
+    // `limited` enforces memory, so every tenant needs an amount: by default an equal part.
+    if (share.memory.count() == 0 && tier_.isolation >= catalog::Isolation::kLimited)
+      share.memory = MiB(model.memory.count() / tier_.oversubscription);
+    share.compute = need_.compute.count() > 0 ? need_.compute : MilliShare(1000);
+    if (need_.sms.count() > 0) {
+      if (model.sms < need_.sms) return;
+      share.compute = MilliShare((need_.sms.count() * 1000 + model.sms.count() - 1) /
+                                 model.sms.count());
+    }
+    largest_.offer(model.memory, "a share of " + model.key);
+    if (share.memory > model.memory && share.memory.count() > 0) return;
+    candidate.max_tenants = static_cast<std::uint16_t>(tier_.max_tenants);
+    candidate.name = fleet::profile_name(share, model);
+    candidate.cost = fleet::cost_of(share, model);
+    admit(std::move(candidate));
+  }
+
+  void add_whole(Candidate candidate, const GpuModel& model) {
+    largest_.offer(model.memory, "a whole " + model.key);
+    if (need_.memory > model.memory || need_.sms > model.sms) return;
+    candidate.name = "whole";
+    candidate.cost = fleet::cost_of(fleet::WholeSlice{}, model);
+    admit(std::move(candidate));
+  }
+
+  /// Keeps a candidate that some node could hold when empty and the team's limit allows.
+  void admit(Candidate candidate) {
+    const auto& pool = world_.fleet.pool(candidate.pool);
+    if (!some_node_could_hold(candidate, pool)) {
+      node_too_small_ = true;
+      return;
+    }
+    const auto* quota = world_.team.quota(pool.name);
+    if (quota && quota->limit && !times(candidate.cost, need_.count).within(*quota->limit)) {
+      over_limit_ = true;
+      return;
+    }
+    found_.push_back(std::move(candidate));
+  }
+
+  /// Slices of `candidate` that one empty GPU holds.
+  std::int64_t most_on_gpu(const Candidate& candidate, const Pool& pool) const {
+    const auto& model = world_.catalog.model(pool.model);
+    const bool fixed =
+        pool.layout_policy == fleet::LayoutPolicy::kStatic && pool.static_layout != 0;
+    if (fixed && candidate.technology != Technology::kMig) return 0;
+    switch (candidate.technology) {
+      case Technology::kMig: {
+        const auto instances = model.layouts.instances_of(candidate.profile);
+        if (fixed) return std::popcount(pool.static_layout & instances);
+        return std::min(model.profiles[candidate.profile].max_instances, std::popcount(instances));
+      }
+      case Technology::kVgpu: return model.vgpu_types[candidate.vgpu_type].max_per_gpu;
+      case Technology::kTimeSlicing: {
+        const auto& share = candidate.share;
+        std::int64_t most = std::min<std::int64_t>(
+            candidate.max_tenants,
+            std::int64_t{1000} * share.oversubscription / share.compute.count());
+        if (share.memory.count() > 0)
+          most = std::min(most, model.memory.count() / share.memory.count());
+        return most;
+      }
+      case Technology::kWhole: return 1;
+    }
+    return 0;
+  }
+
+  bool some_node_could_hold(const Candidate& candidate, const Pool& pool) const {
+    const auto per_gpu = most_on_gpu(candidate, pool);
+    for (const auto index : world_.fleet.nodes_of(candidate.pool)) {
+      const auto& node = world_.fleet.node(index);
+      const bool host = (node.cpu.count() == 0 || need_.cpu <= node.cpu) &&
+                        (node.memory.count() == 0 || need_.host_memory <= node.memory);
+      if (host && per_gpu * static_cast<std::int64_t>(node.gpus.size()) >= need_.count) return true;
+    }
+    return false;
+  }
+
+  const MatchWorld& world_;
+  const Need& need_;
+  const Tier& tier_;
+  std::vector<Candidate> found_;
+  Largest largest_;
+  bool isolation_met_ = false;
+  bool over_limit_ = false;
+  bool node_too_small_ = false;
+};
+
+Result<std::vector<const Tier*>> eligible_tiers(const MatchWorld& world, const Need& need) {
+  if (!need.tier.empty() && !world.tiers.contains(need.tier))
+    return fail(Reason::kUnknownObject, "there is no tier \"" + need.tier + "\"", "spec.tier",
+                "see `tessera get tiers`");
+  std::vector<const Tier*> tiers;
+  for (const auto& [name, tier] : world.tiers)
+    if ((need.tier.empty() || name == need.tier) && tier.admits(world.team.name))
+      tiers.push_back(&tier);
+  if (tiers.empty())
+    return fail(Reason::kNoTier, "no tier admits team " + world.team.name, "spec.tier",
+                "ask an administrator, or see `tessera get tiers`");
+  std::ranges::sort(tiers, [](const Tier* a, const Tier* b) { return tenancy::lesser(*a, *b); });
+  return tiers;
+}
+
+Result<void> check_names(const MatchWorld& world, const Need& need) {
+  if (!need.pool.empty() && !world.fleet.find_pool(need.pool))
+    return fail(Reason::kUnknownObject, "there is no pool \"" + need.pool + "\"", "spec.pool",
+                "see `tessera get pools`");
+  for (const auto& model : need.models)
+    if (!world.catalog.find(model))
+      return fail(Reason::kUnknownObject, "there is no GPU model \"" + model + "\"", "spec.models",
+                  "see `tessera get pools -o wide` for the models of this fleet");
+  return {};
+}
+
+/// Why no tier could take the need: gathered over all of them.
+struct Refusal {
+  bool isolation_met = false;
+  bool over_limit = false;
+  bool node_too_small = false;
+  base::Duration longest{};
+  bool too_long = true;  ///< for every tier
+  Largest largest;
+
+  std::unexpected<base::Error> text(const MatchWorld& world, const Need& need) const {
+    if (too_long)
+      return fail(Reason::kInvalidQuantity,
+                  "no tier lends for " + base::to_string(need.duration) + ": the longest is " +
+                      base::to_string(longest),
+                  "spec.duration", "ask for less and renew");
+    if (!isolation_met)
+      return fail(Reason::kNoTier,
+                  "nothing here promises isolation " +
+                      std::string(catalog::to_string(need.isolation)) + " to team " +
+                      world.team.name,
+                  "spec.isolation", "see `tessera get tiers` and the pools that carry them");
+    if (over_limit)
+      return fail(Reason::kAboveLimit,
+                  "it takes more than the limit of team " + world.team.name +
+                      ", even if the team held nothing else",
+                  "spec", "ask for less, or have the quota raised");
+    if (largest.memory < need.memory)
+      return fail(Reason::kNeverFits,
+                  "no slice here has " + base::to_string(need.memory) + ": the largest is " +
+                      largest.where + " with " + base::to_string(largest.memory),
+                  "spec.memory", "ask for less memory per slice");
+    if (node_too_small)
+      return fail(Reason::kNeverFits,
+                  "no node could hold " + std::to_string(need.count) +
+                      " such slices with the host CPU and memory asked for",
+                  "spec.count", "ask for fewer slices, or split the request");
+    return fail(Reason::kNeverFits, "no slice here has that much compute together with that memory",
+                "spec", "ask for less compute or memory per slice");
+  }
+};
+
+}  // namespace
+
+Result<Match> match(const MatchWorld& world, const Need& need) {
+  if (auto names = check_names(world, need); !names) return std::unexpected(names.error());
+  const auto tiers = eligible_tiers(world, need);
+  if (!tiers) return std::unexpected(tiers.error());
+  Refusal refusal;
+  for (const Tier* tier : *tiers) {
+    refusal.longest = std::max(refusal.longest, tier->max_duration);
+    if (need.duration > tier->max_duration) continue;
+    refusal.too_long = false;
+    TierMatch tier_match(world, need, *tier);
+    tier_match.collect();
+    if (auto candidates = tier_match.take(); !candidates.empty())
+      return Match{tier, std::move(candidates)};
+    refusal.isolation_met |= tier_match.isolation_met();
+    refusal.over_limit |= tier_match.over_limit();
+    refusal.node_too_small |= tier_match.node_too_small();
+    refusal.largest.offer(tier_match.largest().memory, tier_match.largest().where);
+  }
+  return refusal.text(world, need);
+}
+
+}  // namespace tessera::placement

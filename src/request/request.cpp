@@ -1,0 +1,56 @@
+#include "request/request.h"
+
+#include <array>
+
+namespace tessera::request {
+namespace {
+
+using enum RequestState;
+
+struct Edge {
+  RequestState from, to;
+};
+/// The diagram in request.h. Cancelling is legal from every state that is not terminal and is
+/// handled apart; a holding request passes through releasing first.
+constexpr Edge kEdges[] = {
+    {kSubmitted, kMatched},        {kSubmitted, kRejected},     {kMatched, kPendingApproval},
+    {kMatched, kApproved},         {kPendingApproval, kApproved}, {kPendingApproval, kRejected},
+    {kApproved, kQueued},          {kApproved, kProvisioning},  {kQueued, kProvisioning},
+    {kQueued, kRejected},          {kProvisioning, kActive},    {kProvisioning, kReleasing},
+    {kProvisioning, kQueued},      {kProvisioning, kFailed},    {kActive, kExpiring},
+    {kActive, kReleasing},         {kActive, kQueued},          {kActive, kFailed},
+    {kExpiring, kActive},          {kExpiring, kReleasing},     {kExpiring, kQueued},
+    {kExpiring, kFailed},          {kReleasing, kReleased},
+};
+
+}  // namespace
+
+std::string_view to_string(RequestState state) {
+  constexpr std::array<std::string_view, 13> kNames = {
+      "submitted", "matched",   "pending-approval", "approved", "queued",   "provisioning", "active",
+      "expiring",  "releasing", "released",         "rejected", "cancelled", "failed"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::string_view to_string(LeaseState state) {
+  constexpr std::array<std::string_view, 5> kNames = {"provisioning", "active", "expiring",
+                                                      "releasing", "ended"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+bool terminal(RequestState state) {
+  return state == kReleased || state == kRejected || state == kCancelled || state == kFailed;
+}
+
+bool holding(RequestState state) {
+  return state == kProvisioning || state == kActive || state == kExpiring || state == kReleasing;
+}
+
+bool may_follow(RequestState from, RequestState to) {
+  if (to == kCancelled) return !terminal(from);
+  for (const auto& edge : kEdges)
+    if (edge.from == from && edge.to == to) return true;
+  return false;
+}
+
+}  // namespace tessera::request
