@@ -15,8 +15,8 @@ namespace tessera::device::simulated {
 /// A program that uses a GPU.
 struct Program {
   std::string device;  ///< where it runs: an instance's UUID, or the GPU's
-  MiB memory;
-  LeaseId tenant;
+  MiB memory{};
+  LeaseId tenant{};
   int load_permille = 600;  ///< how busy it keeps its slice, on average
   Duration linger{};        ///< how long it refuses to die once asked to
 };

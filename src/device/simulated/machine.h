@@ -36,7 +36,7 @@ struct Latencies {
 struct MachineOptions {
   std::vector<catalog::ModelIndex> gpus;  ///< one entry per GPU
   std::uint64_t seed = 1;                 ///< of UUIDs, boot ids and synthetic use
-  Latencies latencies;
+  Latencies latencies{};
 };
 
 /// The next `times` operations of `kind` on `gpu` fail with `code`, without effect.
