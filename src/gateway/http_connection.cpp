@@ -1,0 +1,449 @@
+#include "gateway/http_connection.h"
+
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http.hpp>
+
+namespace tessera::gateway::detail {
+namespace {
+
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using namespace std::chrono_literals;
+using base::Reason;
+
+constexpr auto kAwait = net::as_tuple(net::use_awaitable);
+
+/// What a client may still send after it was refused, before the connection is cut: closing a
+/// socket with unread bytes resets it, and the client would never see why.
+constexpr std::size_t kMostDrained = 32 << 20;
+constexpr auto kLongestDrain = 2s;
+/// Bytes a client may send into a stream that it only has to read.
+constexpr std::size_t kMostChatter = 64 << 10;
+
+/// The right to answer one request of one connection.
+class ServedExchange final : public Exchange {
+ public:
+  ServedExchange(const std::shared_ptr<Connection>& connection, std::uint64_t serial,
+                 HttpRequest request)
+      : connection_(connection),
+        lifeline_(connection->core().lifeline),
+        serial_(serial),
+        request_(std::move(request)) {}
+
+  ~ServedExchange() override {
+    if (!answered())
+      reply(problem({Reason::kInternal, "the request was dropped without an answer", {}, {}}));
+  }
+
+  const HttpRequest& request() const override { return request_; }
+  bool answered() const override { return answered_; }
+  void reply(HttpResponse response) override { answer(std::move(response)); }
+
+  std::shared_ptr<ResponseStream> stream(HttpResponse head) override {
+    std::shared_ptr<Pipe> pipe;
+    with_connection([&](Connection& connection) {
+      pipe = std::make_shared<Pipe>(connection_, lifeline_, connection.core().options.max_stream);
+    });
+    if (!pipe || !answer(Connection::StreamedAnswer{std::move(head), pipe})) return nullptr;
+    return pipe;
+  }
+
+  void after(std::chrono::milliseconds delay, std::function<void()> task) override {
+    with_connection([&](Connection& connection) {
+      auto timer = std::make_shared<net::steady_timer>(connection.core().io, delay);
+      timer->async_wait([timer, task = std::move(task)](beast::error_code error) {
+        if (!error) task();
+      });
+    });
+  }
+
+ private:
+  bool answer(Connection::Answer answer) {
+    if (answered_.exchange(true)) return false;
+    with_connection(
+        [&](Connection& connection) { connection.deliver(serial_, std::move(answer)); });
+    return true;
+  }
+  template <class Use>
+  void with_connection(Use use) {
+    const std::shared_lock lock(lifeline_->mutex);
+    if (!lifeline_->alive) return;
+    if (const auto connection = connection_.lock()) use(*connection);
+  }
+
+  const std::weak_ptr<Connection> connection_;
+  const std::shared_ptr<Lifeline> lifeline_;
+  const std::uint64_t serial_;
+  const HttpRequest request_;
+  std::atomic<bool> answered_ = false;
+};
+
+template <class Message>
+void set_fields(Message& message, const Headers& headers) {
+  message.set(http::field::server, "tessera");
+  // Line breaks would let a value start a field of its own.
+  for (const auto& [name, value] : headers)
+    if (value.find_first_of("\r\n") == std::string::npos) message.insert(name, value);
+}
+
+// Refusals are made in plain functions: g++ 12 destroys braced temporaries of a co_await or
+// co_return expression twice.
+
+HttpResponse refusal(int status, std::string what, std::string todo) {
+  const Reason reason = status == 400   ? Reason::kInvalidDocument
+                        : status == 503 ? Reason::kUnavailable
+                                        : Reason::kTooLarge;
+  return problem({reason, std::move(what), {}, std::move(todo)}, status);
+}
+
+/// What to tell a client whose request could not be read; absent when nobody is left to be told.
+std::optional<HttpResponse> refusal_of(beast::error_code error, const HttpOptions& options) {
+  if (error == http::error::body_limit)
+    return refusal(413, "the body is too large",
+                   "keep it below " + std::to_string(options.max_body) + " bytes, or send several");
+  const auto& http_errors = http::make_error_code(http::error::bad_method).category();
+  if (error == http::error::end_of_stream || error == http::error::partial_message ||
+      error.category() != http_errors)
+    return std::nullopt;
+  return refusal(400, "this is not HTTP: " + error.message(), "send HTTP/1.1");
+}
+
+/// The same for a header that does not end within the limit.
+HttpResponse refusal_of(std::string_view begun, const HttpOptions& options) {
+  const std::string todo = "keep it below " + std::to_string(options.max_header) + " bytes";
+  if (begun.find("\r\n") >= options.max_header)
+    return refusal(414, "the address is too long", todo);
+  return refusal(431, "the header is too large", todo);
+}
+
+/// The same for a header that could be read but is not acceptable.
+template <class Header>
+std::optional<HttpResponse> refusal_of(const Header& header, const HttpOptions& options) {
+  if (header.target().size() > options.max_target)
+    return refusal(414, "the address is too long",
+                   "keep it below " + std::to_string(options.max_target) + " bytes");
+  if (header.version() >= 11 && header.count(http::field::host) != 1)
+    return refusal(400, "the request has no Host field, or several", "send exactly one");
+  return std::nullopt;
+}
+
+HttpResponse late_answer() {
+  return refusal(503, "the answer took too long", "try again");
+}
+
+template <class Message>
+HttpRequest request_of(Message message, std::string peer) {
+  HttpRequest request;
+  request.method = std::string(message.method_string());
+  request.target = std::string(message.target());
+  for (const auto& field : message)
+    request.headers.add(std::string(field.name_string()), std::string(field.value()));
+  request.body = std::move(message.body());
+  request.peer = std::move(peer);
+  return request;
+}
+
+}  // namespace
+
+Pipe::Pipe(std::weak_ptr<Connection> connection, std::shared_ptr<Lifeline> lifeline,
+           std::size_t limit)
+    : connection_(std::move(connection)), lifeline_(std::move(lifeline)), limit_(limit) {}
+
+bool Pipe::write(std::string part) {
+  bool accepted = true;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return false;
+    if (queued_.size() + part.size() > limit_) {
+      ended_ = true;
+      accepted = false;
+    } else {
+      queued_ += part;
+    }
+  }
+  wake();
+  return accepted;
+}
+
+std::size_t Pipe::backlog() const {
+  const std::lock_guard lock(mutex_);
+  return queued_.size();
+}
+
+bool Pipe::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+void Pipe::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  wake();
+}
+
+std::optional<std::string> Pipe::take() {
+  const std::lock_guard lock(mutex_);
+  if (queued_.empty() && ended_) return std::nullopt;
+  return std::exchange(queued_, {});
+}
+
+void Pipe::abandon() {
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  queued_.clear();
+}
+
+void Pipe::wake() {
+  const std::shared_lock lock(lifeline_->mutex);
+  if (!lifeline_->alive) return;
+  if (const auto connection = connection_.lock()) connection->wake();
+}
+
+Connection::Connection(net::ip::tcp::socket socket, Core& core)
+    : core_(core),
+      stream_(std::move(socket)),
+      buffer_(core.options.max_header + (64 << 10)),
+      alarm_(stream_.get_executor()) {
+  beast::error_code error;
+  const auto peer = beast::get_lowest_layer(stream_).socket().remote_endpoint(error);
+  if (!error) peer_ = peer.address().to_string();
+}
+
+Connection::~Connection() {
+  const std::lock_guard lock(core_.mutex);
+  core_.open.erase(this);
+  core_.closed.notify_all();
+}
+
+void Connection::start() {
+  net::co_spawn(
+      stream_.get_executor(), [self = shared_from_this()] { return self->run(); },
+      [](std::exception_ptr failure) {
+        // A broken promise of ours (CHECK): the process stops and replays its journal.
+        if (failure) std::rethrow_exception(failure);
+      });
+}
+
+void Connection::shut_down() {
+  net::dispatch(stream_.get_executor(), [self = shared_from_this()] {
+    self->keep_alive_ = false;
+    self->departed_ = true;
+    self->alarm_.cancel();
+    if (self->idle_) beast::get_lowest_layer(self->stream_).cancel();
+  });
+}
+
+void Connection::deliver(std::uint64_t serial, Answer answer) {
+  net::dispatch(stream_.get_executor(),
+                [self = shared_from_this(), serial, answer = std::move(answer)]() mutable {
+                  if (serial != self->serial_ || self->answer_) return;  // given up in the meantime
+                  self->answer_ = std::move(answer);
+                  self->alarm_.cancel();
+                });
+}
+
+void Connection::wake() {
+  net::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->alarm_.cancel(); });
+}
+
+net::awaitable<void> Connection::run() {
+  while (keep_alive_ && !core_.stopping && co_await wait_for_first_byte()) {
+    auto request = co_await read_request();
+    if (!request) break;
+    Answer answer = co_await answer_to(std::move(*request));
+    if (auto* streamed = std::get_if<StreamedAnswer>(&answer)) {
+      co_await send_stream(std::move(*streamed));
+      break;
+    }
+    if (!co_await send(std::move(std::get<HttpResponse>(answer)))) break;
+  }
+  co_await linger();
+}
+
+net::awaitable<bool> Connection::wait_for_first_byte() {
+  if (buffer_.size() > 0) co_return true;  // the next request was pipelined
+  beast::get_lowest_layer(stream_).expires_after(core_.options.idle_timeout);
+  idle_ = true;
+  auto [error, size] = co_await stream_.async_read_some(buffer_.prepare(4 << 10), kAwait);
+  idle_ = false;
+  if (error == beast::error::timeout) ++core_.timed_out;
+  if (error) co_return false;
+  buffer_.commit(size);
+  co_return true;
+}
+
+net::awaitable<bool> Connection::wait_for_header() {
+  // Beast counts its limit from the last complete line, so the whole is measured here.
+  beast::get_lowest_layer(stream_).expires_after(core_.options.header_timeout);
+  for (std::size_t searched = 0;;) {
+    const auto bytes = static_cast<const char*>(buffer_.data().data());
+    const std::string_view begun(bytes, std::min(buffer_.size(), core_.options.max_header));
+    if (begun.find("\r\n\r\n", searched) != std::string_view::npos) co_return true;
+    if (begun.size() == core_.options.max_header) {
+      co_await refuse(refusal_of(begun, core_.options));
+      co_return false;
+    }
+    searched = begun.size() < 3 ? 0 : begun.size() - 3;
+    auto [error, size] = co_await stream_.async_read_some(buffer_.prepare(4 << 10), kAwait);
+    if (error == beast::error::timeout) ++core_.timed_out;  // the stream has closed the socket
+    if (error) co_return false;
+    buffer_.commit(size);
+  }
+}
+
+net::awaitable<std::optional<HttpRequest>> Connection::read_request() {
+  http::request_parser<http::string_body> parser;
+  parser.header_limit(static_cast<std::uint32_t>(core_.options.max_header));
+  parser.body_limit(core_.options.max_body);
+  head_only_ = false;
+  if (!co_await wait_for_header()) co_return std::nullopt;
+
+  auto [error, size] = co_await http::async_read_header(stream_, buffer_, parser, kAwait);
+  auto refused = error ? refusal_of(error, core_.options) : refusal_of(parser.get(), core_.options);
+  if (!error && !refused) {
+    beast::get_lowest_layer(stream_).expires_after(core_.options.body_timeout);
+    if (beast::iequals(parser.get()[http::field::expect], "100-continue") && !parser.is_done()) {
+      static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+      std::tie(error, size) = co_await net::async_write(stream_, net::buffer(kContinue), kAwait);
+    }
+    if (!error) std::tie(error, size) = co_await http::async_read(stream_, buffer_, parser, kAwait);
+    if (error) refused = refusal_of(error, core_.options);
+  }
+  if (error == beast::error::timeout) ++core_.timed_out;
+  if (refused) co_await refuse(std::move(*refused));
+  if (error || refused) co_return std::nullopt;
+
+  keep_alive_ = keep_alive_ && parser.get().keep_alive();
+  http_1_0_ = parser.get().version() < 11;
+  head_only_ = parser.get().method() == http::verb::head;
+  co_return request_of(parser.release(), peer_);
+}
+
+net::awaitable<bool> Connection::refuse(HttpResponse response) {
+  ++core_.malformed;
+  keep_alive_ = false;
+  return send(std::move(response));
+}
+
+net::awaitable<Connection::Answer> Connection::answer_to(HttpRequest request) {
+  answer_.reset();
+  ++serial_;
+  core_.handler(std::make_shared<ServedExchange>(shared_from_this(), serial_, std::move(request)));
+  const auto deadline = std::chrono::steady_clock::now() + core_.options.answer_timeout;
+  while (!answer_) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left <= 0ms) {
+      ++core_.timed_out;
+      ++serial_;  // an answer that still comes belongs to no request
+      co_return late_answer();
+    }
+    co_await sleep_until_woken(left);
+  }
+  co_return std::move(*answer_);
+}
+
+net::awaitable<bool> Connection::send(HttpResponse response) {
+  if (core_.stopping) keep_alive_ = false;
+  http::response<http::string_body> message(static_cast<http::status>(response.status),
+                                            http_1_0_ ? 10 : 11);
+  set_fields(message, response.headers);
+  const bool bodiless = response.status == 204 || response.status == 304;
+  if (!bodiless) message.content_length(response.body.size());
+  if (!bodiless && !head_only_) message.body() = std::move(response.body);
+  message.keep_alive(keep_alive_);
+  beast::get_lowest_layer(stream_).expires_after(core_.options.write_timeout);
+  auto [error, size] = co_await http::async_write(stream_, message, kAwait);
+  if (error == beast::error::timeout) ++core_.timed_out;
+  co_return !error && keep_alive_;
+}
+
+net::awaitable<void> Connection::send_stream(StreamedAnswer answer) {
+  keep_alive_ = false;
+  http::response<http::empty_body> head(static_cast<http::status>(answer.head.status),
+                                        http_1_0_ ? 10 : 11);
+  set_fields(head, answer.head.headers);
+  head.keep_alive(false);
+  if (!http_1_0_) head.chunked(true);
+  http::response_serializer<http::empty_body> serializer(head);
+  beast::get_lowest_layer(stream_).expires_after(core_.options.write_timeout);
+  auto [error, size] = co_await http::async_write_header(stream_, serializer, kAwait);
+  beast::get_lowest_layer(stream_).expires_never();
+  watched_ = true;
+  net::co_spawn(
+      stream_.get_executor(), [self = shared_from_this()] { return self->watch_departure(); },
+      [](std::exception_ptr failure) {
+        if (failure) std::rethrow_exception(failure);
+      });
+
+  while (!error && !departed_ && !head_only_) {
+    auto part = answer.pipe->take();
+    if (!part) break;
+    if (part->empty()) {
+      co_await sleep_until_woken(std::nullopt);
+      continue;
+    }
+    // The departure watch has a read under way, so this deadline is the write's alone.
+    beast::get_lowest_layer(stream_).expires_after(core_.options.write_timeout);
+    if (http_1_0_)
+      std::tie(error, size) = co_await net::async_write(stream_, net::buffer(*part), kAwait);
+    else
+      std::tie(error, size) =
+          co_await net::async_write(stream_, http::make_chunk(net::buffer(*part)), kAwait);
+  }
+  answer.pipe->abandon();
+  if (error == beast::error::timeout) ++core_.timed_out;
+  if (!error && !http_1_0_ && !head_only_) {
+    beast::get_lowest_layer(stream_).expires_after(core_.options.write_timeout);
+    std::tie(error, size) = co_await net::async_write(stream_, http::make_chunk_last(), kAwait);
+  }
+}
+
+net::awaitable<void> Connection::watch_departure() {
+  std::array<char, 1024> chatter{};
+  for (std::size_t total = 0; total < kMostChatter;) {
+    auto [error, size] = co_await stream_.async_read_some(net::buffer(chatter), kAwait);
+    if (error) break;
+    total += size;
+  }
+  departed_ = true;
+  alarm_.cancel();
+}
+
+net::awaitable<void> Connection::linger() {
+  auto& lowest = beast::get_lowest_layer(stream_);
+  beast::error_code ignored;
+  lowest.socket().shutdown(net::ip::tcp::socket::shutdown_send, ignored);
+  if (watched_ && !departed_) {
+    co_await sleep_until_woken(kLongestDrain);  // the watch reads what still comes
+  } else if (!departed_ && !core_.stopping) {
+    lowest.expires_after(kLongestDrain);
+    std::array<char, 16 << 10> rest{};
+    for (std::size_t total = 0; total < kMostDrained;) {
+      auto [error, size] = co_await stream_.async_read_some(net::buffer(rest), kAwait);
+      if (error) break;
+      total += size;
+    }
+  }
+  lowest.close();
+}
+
+net::awaitable<void> Connection::sleep_until_woken(std::optional<std::chrono::milliseconds> limit) {
+  if (limit)
+    alarm_.expires_after(*limit);
+  else
+    alarm_.expires_at(net::steady_timer::time_point::max());
+  co_await alarm_.async_wait(kAwait);
+}
+
+}  // namespace tessera::gateway::detail
