@@ -1,0 +1,223 @@
+#include "wire/agent_protocol.h"
+
+#include <limits>
+
+#include "wire/decoder.h"
+
+namespace tessera::wire {
+namespace {
+
+using namespace fleet;
+using catalog::Technology;
+using enum Presence;
+
+constexpr std::int64_t kLargest = base::MiB::kLargest;
+constexpr std::int64_t kLargestSerial = std::numeric_limits<std::int64_t>::max();
+
+/// Devices say what they like; what they say must not make the report unreadable.
+std::string printable(std::string_view text) {
+  std::string cleaned(text.substr(0, 1024));
+  while (const auto at = first_control(cleaned)) cleaned[*at] = ' ';
+  while (const auto at = first_not_utf8(cleaned)) cleaned[*at] = '?';
+  return cleaned;
+}
+
+struct EncodeShape {
+  Json operator()(const ShareSlice& share) const {
+    return {{"memory", base::to_string(share.memory)},
+            {"compute", share.compute.count()},
+            {"oversubscription", share.oversubscription}};
+  }
+  Json operator()(const VgpuSlice& slice) const { return {{"type", slice.type}}; }
+  Json operator()(const MigSlice& slice) const { return {{"instance", slice.instance}}; }
+  Json operator()(const WholeSlice&) const { return Json::object(); }
+};
+
+Json encode(const TargetSlice& slice) {
+  Json shape = std::visit(EncodeShape{}, slice.shape);
+  shape["technology"] = to_string(technology_of(slice.shape));
+  return {{"generation", slice.generation},
+          {"phase", to_string(slice.phase)},
+          {"lease", slice.holder.value()},
+          {"shape", std::move(shape)}};
+}
+
+Json encode(const SliceReport& slice) {
+  return {{"generation", slice.generation},
+          {"status", to_string(slice.status)},
+          {"device", printable(slice.device)},
+          {"detail", printable(slice.detail)}};
+}
+
+template <class T>
+Json encode_all(const std::vector<T>& values);
+
+Json encode(const GpuTarget& gpu) {
+  return {{"number", gpu.number},
+          {"uuid", gpu.uuid},
+          {"mig", gpu.mig},
+          {"slices", encode_all(gpu.slices)}};
+}
+
+Json encode(const GpuReport& gpu) {
+  return {{"number", gpu.number},
+          {"uuid", printable(gpu.uuid)},
+          {"pciId", gpu.pci_id},
+          {"health", to_string(gpu.health)},
+          {"detail", printable(gpu.detail)},
+          {"slices", encode_all(gpu.slices)}};
+}
+
+template <class T>
+Json encode_all(const std::vector<T>& values) {
+  Json list = Json::array();
+  for (const T& value : values) list.push_back(encode(value));
+  return list;
+}
+
+/// Reads each item of a list of maps with `read(fields)`.
+template <class T, class Read>
+void read_list(Fields& parent, std::string_view key, std::vector<T>& out, Read read) {
+  Decoder& decoder = parent.decoder();
+  const Value* list = parent.take(key, kRequired);
+  if (list == nullptr || !decoder.expect(*list, parent.path_of(key), ValueKind::kList)) return;
+  for (std::size_t i = 0; i < list->items.size() && decoder.ok(); ++i) {
+    Fields fields(list->items[i], item_path(parent.path_of(key), i), decoder);
+    out.push_back(read(fields));
+    fields.finish();
+  }
+}
+
+void read_flag(Fields& fields, std::string_view key, bool& out) {
+  if (const Value* value = fields.take(key, kRequired))
+    fields.decoder().flag(*value, fields.path_of(key), out);
+}
+
+SliceShape read_share(Fields& fields) {
+  ShareSlice share;
+  std::int64_t compute = 0;
+  fields.memory("memory", share.memory, kRequired);
+  fields.whole("compute", 0, kLargest, compute, kRequired);
+  fields.whole("oversubscription", 1, 64, share.oversubscription, kRequired);
+  share.compute = base::MilliShare(compute);
+  return share;
+}
+
+SliceShape read_shape(Fields& slice) {
+  const Value* value = slice.take("shape", kRequired);
+  if (value == nullptr) return WholeSlice{};
+  Fields fields(*value, slice.path_of("shape"), slice.decoder());
+  SliceShape shape = WholeSlice{};
+  Technology technology = Technology::kWhole;
+  fields.choice("technology",
+                {Technology::kTimeSlicing, Technology::kVgpu, Technology::kMig, Technology::kWhole},
+                technology, kRequired);
+  switch (technology) {
+    case Technology::kTimeSlicing:
+      shape = read_share(fields);
+      break;
+    case Technology::kVgpu:
+      fields.whole("type", 0, 0xFFFF, shape.emplace<VgpuSlice>().type, kRequired);
+      break;
+    case Technology::kMig:
+      fields.whole("instance", 0, 63, shape.emplace<MigSlice>().instance, kRequired);
+      break;
+    case Technology::kWhole:
+      break;
+  }
+  fields.finish();
+  return shape;
+}
+
+TargetSlice read_target_slice(Fields& fields) {
+  TargetSlice slice;
+  std::uint64_t lease = 0;
+  fields.whole("generation", 0, kLargestSerial, slice.generation, kRequired);
+  fields.choice("phase",
+                {SlicePhase::kIdle, SlicePhase::kPreparing, SlicePhase::kInUse,
+                 SlicePhase::kScrubbing, SlicePhase::kFailed},
+                slice.phase, kRequired);
+  fields.whole("lease", 0, kLargestSerial, lease, kRequired);
+  slice.holder = LeaseId(lease);
+  slice.shape = read_shape(fields);
+  return slice;
+}
+
+GpuTarget read_gpu_target(Fields& fields) {
+  GpuTarget gpu;
+  fields.whole("number", 0, 0xFFFF, gpu.number, kRequired);
+  fields.text("uuid", gpu.uuid, kRequired);
+  read_flag(fields, "mig", gpu.mig);
+  read_list(fields, "slices", gpu.slices, read_target_slice);
+  return gpu;
+}
+
+SliceReport read_slice_report(Fields& fields) {
+  SliceReport slice;
+  fields.whole("generation", 0, kLargestSerial, slice.generation, kRequired);
+  fields.choice(
+      "status",
+      {SliceStatus::kPending, SliceStatus::kReady, SliceStatus::kClean, SliceStatus::kFailed},
+      slice.status, kRequired);
+  fields.text("device", slice.device);
+  fields.text("detail", slice.detail);
+  return slice;
+}
+
+GpuReport read_gpu_report(Fields& fields) {
+  GpuReport gpu;
+  fields.whole("number", 0, 0xFFFF, gpu.number, kRequired);
+  fields.text("uuid", gpu.uuid, kRequired);
+  fields.whole("pciId", 0, 0xFFFFFFFF, gpu.pci_id, kRequired);
+  fields.choice("health", {Health::kHealthy, Health::kQuarantined}, gpu.health, kRequired);
+  fields.text("detail", gpu.detail);
+  read_list(fields, "slices", gpu.slices, read_slice_report);
+  return gpu;
+}
+
+template <class T, class Read>
+base::Result<T> decode(std::string_view json, Limits limits, Read read) {
+  const auto value = parse_json(json, {}, limits);
+  if (!value) return std::unexpected(value.error());
+  Decoder decoder{std::string()};
+  Fields fields(*value, {}, decoder);
+  T message;
+  read(fields, message);
+  fields.finish();
+  if (!decoder.ok()) return decoder.error();
+  return message;
+}
+
+}  // namespace
+
+Json encode(const NodeReport& report) {
+  return {{"node", report.node},
+          {"boot", printable(report.boot)},
+          {"sequence", report.sequence},
+          {"targetRevision", report.target_revision},
+          {"gpus", encode_all(report.gpus)}};
+}
+
+Json encode(const NodeTarget& target) {
+  return {{"node", target.node}, {"revision", target.revision}, {"gpus", encode_all(target.gpus)}};
+}
+
+base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
+  return decode<NodeReport>(json, limits, [](Fields& fields, NodeReport& report) {
+    fields.name("node", report.node, kRequired);
+    fields.text("boot", report.boot, kRequired);
+    fields.whole("sequence", 0, kLargestSerial, report.sequence, kRequired);
+    fields.whole("targetRevision", 0, kLargestSerial, report.target_revision, kRequired);
+    read_list(fields, "gpus", report.gpus, read_gpu_report);
+  });
+}
+
+base::Result<NodeTarget> decode_target(std::string_view json, Limits limits) {
+  return decode<NodeTarget>(json, limits, [](Fields& fields, NodeTarget& target) {
+    fields.name("node", target.node, kRequired);
+    fields.whole("revision", 0, kLargestSerial, target.revision, kRequired);
+    read_list(fields, "gpus", target.gpus, read_gpu_target);
+  });
+}
+
+}  // namespace tessera::wire

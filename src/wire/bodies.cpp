@@ -1,0 +1,68 @@
+#include "wire/bodies.h"
+
+#include "wire/decoder.h"
+
+namespace tessera::wire {
+namespace {
+
+using enum Presence;
+
+/// Parses a body that is a map and reads it with `read(fields)`.
+template <class T, class Read>
+base::Result<T> decode_body(std::string_view json, Limits limits, Read read) {
+  const bool empty = json.find_first_not_of(" \t\r\n") == json.npos;
+  const auto value = parse_json(empty ? "{}" : json, {}, limits);
+  if (!value) return std::unexpected(value.error());
+  Decoder decoder{std::string()};
+  Fields fields(*value, {}, decoder);
+  T body{};
+  read(fields, body);
+  if (!decoder.ok()) return decoder.error();
+  return body;
+}
+
+}  // namespace
+
+base::Result<base::Duration> decode_renewal(std::string_view json, Limits limits) {
+  return decode_body<base::Duration>(json, limits, [](Fields& fields, base::Duration& extra) {
+    fields.duration("extra", extra, kRequired);
+    fields.finish();
+    if (extra <= base::Duration::zero())
+      fields.decoder().refuse(fields.line(), "extra", "a renewal must add time",
+                              "write e.g. \"4h\"", base::Reason::kInvalidQuantity);
+  });
+}
+
+base::Result<std::string> decode_rejection(std::string_view json, Limits limits) {
+  return decode_body<std::string>(json, limits, [](Fields& fields, std::string& message) {
+    fields.text("message", message);
+    fields.finish();
+  });
+}
+
+base::Result<TokenWish> decode_token_wish(std::string_view json, Limits limits) {
+  using tenancy::Role;
+  return decode_body<TokenWish>(json, limits, [](Fields& fields, TokenWish& wish) {
+    fields.name("name", wish.name, kRequired);
+    fields.choice("role",
+                  {Role::kViewer, Role::kMember, Role::kOperator, Role::kAdmin, Role::kAgent},
+                  wish.role, kRequired);
+    fields.name_or_empty("subject", wish.subject);
+    if (const Value* lifetime = fields.take("expiresIn")) {
+      fields.decoder().duration(*lifetime, "expiresIn", wish.expires_in.emplace());
+      if (*wish.expires_in == base::Duration::zero())
+        fields.decoder().refuse(lifetime->line, "expiresIn", "a token must live longer than 0",
+                                "write e.g. \"30d\" or leave it out",
+                                base::Reason::kInvalidQuantity);
+    }
+    fields.finish();
+    const bool bound = wish.role == Role::kMember || wish.role == Role::kAgent;
+    if (bound == wish.subject.empty())
+      fields.decoder().refuse(
+          fields.line(), "subject",
+          std::string(to_string(wish.role)) + (bound ? " needs a subject" : " takes no subject"),
+          "name the team of a member or the node of an agent, and nothing for other roles");
+  });
+}
+
+}  // namespace tessera::wire

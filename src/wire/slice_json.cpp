@@ -1,0 +1,32 @@
+#include "wire/slice_json.h"
+
+#include "wire/document.h"
+
+namespace tessera::wire {
+
+Json slice_json(const fleet::SliceShape& shape, const catalog::GpuModel& model) {
+  Json start;
+  if (const auto* mig = std::get_if<fleet::MigSlice>(&shape))
+    start = model.layouts.instance(mig->instance).placement.start;
+  else if (std::holds_alternative<fleet::WholeSlice>(shape))
+    start = 0;
+  return {{"technology", to_string(technology_of(shape))},
+          {"profile", profile_name(shape, model)},
+          {"start", std::move(start)},
+          {"memory", base::to_string(memory_of(shape, model))},
+          {"sms", sms_of(shape, model).count()}};
+}
+
+Json text_or_null(std::string_view text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json envelope(std::string_view kind, std::string_view name, Json spec, Json status) {
+  return {{"apiVersion", kApiVersion},
+          {"kind", kind},
+          {"metadata", {{"name", name}}},
+          {"spec", std::move(spec)},
+          {"status", std::move(status)}};
+}
+
+}  // namespace tessera::wire
