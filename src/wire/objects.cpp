@@ -174,7 +174,7 @@ Json request_object(const control::State& state, const request::Request& request
       {"lease", text_or_null(name_of(request.lease))},
       {"reason", reason_json(request.reason)},
       {"message", request.message},
-      {"position", waits ? state.position(request.id) : 0},
+      {"position", waits ? state.waiting().position(request) : 0},
       {"slices", lease != nullptr ? leased_slices(state, *lease) : Json::array()},
       {"pricePerHour", lease != nullptr ? price_json(state, lease->cost, lease->tier) : Json()},
       {"expiresAt", lease != nullptr ? instant_json(lease->expires) : Json()},

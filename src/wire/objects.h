@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "control/state.h"
 #include "control/step.h"
+#include "placement/capacity.h"
 #include "placement/spot.h"
 #include "wire/json.h"
 
@@ -50,6 +51,10 @@ struct Outlook {
 };
 Json explanation_object(const control::State& state, const placement::Explanation& explanation,
                         const Outlook& outlook = {});
+
+/// `used.fraction` is of the GPUs of the pools that carry the tier, compute or memory, whichever is
+/// more, to three decimals.
+Json capacity_object(const placement::Capacity& capacity);
 
 /// One item of an ApplyResult. `before` and `after` are null where there was or is no object.
 struct Change {
