@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# What every part of ./dev shares. Sourced, never run.
+
+readonly kBuildRoot=build
+readonly kStamps=build/.stamps
+
+say() { printf '%s\n' "$*"; }
+section() { printf '\n== %s ==\n' "$*"; }
+die() {
+  printf 'dev: %s\n' "$*" >&2
+  exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Compilers of today want about 1.5 GB for one translation unit of the gateway: on a small machine
+# fewer jobs finish sooner than a swapping machine does.
+jobs_that_fit() {
+  local cores megabytes by_memory
+  cores=$(nproc)
+  megabytes=$(awk '/^MemAvailable:/ {print int($2 / 1024)}' /proc/meminfo 2>/dev/null)
+  by_memory=$((${megabytes:-2048} / 1500))
+  if ((by_memory < 1)); then by_memory=1; fi
+  say $((by_memory < cores ? by_memory : cores))
+}
+
+# digest PATH… -> one checksum over the names and contents of all files below the paths.
+digest() {
+  find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z |
+    xargs -0 -r sha256sum | sha256sum | cut -d' ' -f1
+}
+
+# unchanged NAME DIGEST -> true when `remember NAME DIGEST` was the last word on NAME.
+unchanged() { [[ -f "$kStamps/$1" && "$(<"$kStamps/$1")" == "$2" ]]; }
+remember() {
+  mkdir -p "$kStamps"
+  printf '%s\n' "$2" >"$kStamps/$1"
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""usage: tally.py JUNIT_FILE GTEST_FOLDER -> prints "PASSED FAILED" in test cases.
+
+ctest knows test programs; googletest's own reports, where a program left one, know the cases in
+them. A program that failed without a failed case (a crash, a time-out) counts as one failure.
+"""
+
+import sys
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+
+def cases(report: Path) -> tuple[int, int]:
+    """(passed, failed) of one googletest report; nothing when it was cut off."""
+    try:
+        root = xml.parse(report).getroot()
+    except (OSError, xml.ParseError):
+        return 0, 0
+    failed = int(root.get("failures", 0)) + int(root.get("errors", 0))
+    skipped = sum(1 for case in root.iter("testcase") if case.find("skipped") is not None)
+    return int(root.get("tests", 0)) - failed - int(root.get("disabled", 0)) - skipped, failed
+
+
+def main() -> None:
+    junit, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    total_passed = total_failed = 0
+    for program in xml.parse(junit).getroot().iter("testcase"):
+        ok = program.get("status") == "run"
+        passed, failed = cases(folder / f"{program.get('name')}.xml")
+        if ok and passed + failed == 0:
+            passed = 1
+        if not ok and failed == 0:
+            failed = 1
+        total_passed += passed
+        total_failed += failed
+    print(total_passed, total_failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+# shellcheck shell=bash
+# ./dev test, fmt and lint. Sourced by ./dev.
+#
+# A step is a function. It fails by its exit status, and may call `counted PASSED FAILED` to say
+# how many tests it stands for; a step that does not counts as one.
+
+readonly kReports=$kBuildRoot/test
+declare -i passed_total=0 failed_total=0
+failed_steps=()
+
+cpp_files() { git ls-files -z --cached --others --exclude-standard -- '*.h' '*.cpp' '*.c'; }
+
+format_files() {
+  setup test
+  cpp_files | xargs -0 -r clang-format-14 -i
+}
+
+check_format() { cpp_files | xargs -0 -r clang-format-14 --dry-run -Werror; }
+# The parts of ./dev are read through it, as they run; other scripts each for themselves.
+check_shell() {
+  shellcheck --external-sources --check-sourced dev .ci/run
+  git ls-files -z --cached --others --exclude-standard -- '*.sh' ':!tools/dev' |
+    xargs -0 -r shellcheck --external-sources
+}
+check_layering() { python3 tools/lint/layering.py; }
+
+check_lint() {
+  local status=0 check
+  for check in purity length markers; do
+    python3 "tools/lint/$check.py" || status=1
+  done
+  check_shell || status=1
+  return $status
+}
+
+check_tidy() { python3 tools/lint/tidy.py "$kBuildRoot/dev" "$kStamps/tidy"; }
+check_the_checks() { python3 -m unittest -q tools/lint/lint_test.py; }
+check_console() { npm --prefix console run --silent check; }
+
+# The generated sources are compiled for clang-tidy to see what the compiler sees.
+lint() {
+  build dev
+  run_step "format" check_format
+  run_step "lint" check_lint
+  run_step "clang-tidy" check_tidy
+  run_step "layering" check_layering
+  summary
+}
+
+counted() { printf '%s %s\n' "$1" "$2" >"$kReports/count"; }
+
+# run_step NAME FUNCTION [ARGUMENT…]
+run_step() {
+  local name=$1 start=$SECONDS status passed=1 failed=0
+  shift
+  section "$name"
+  mkdir -p "$kReports"
+  rm -f "$kReports/count"
+  set +e
+  (
+    set -e
+    "$@"
+  )
+  status=$?
+  set -e
+  if [[ -f $kReports/count ]]; then
+    read -r passed failed <"$kReports/count"
+  elif ((status != 0)); then
+    passed=0
+  fi
+  if ((status != 0 && failed == 0)); then failed=1; fi
+  passed_total+=passed
+  failed_total+=failed
+  if ((failed > 0)); then failed_steps+=("$name"); fi
+  say "-- $name: $passed passed, $failed failed, $((SECONDS - start)) s"
+}
+
+# run_programs PRESET LABELS [NAMES] -> the test programs with a label, and a name, that match
+run_programs() {
+  local preset=$1 labels=$2 names=${3:-.} status=0
+  local reports=$PWD/$kReports/$preset-${labels//[^a-z]/}
+  rm -rf "$reports"
+  mkdir -p "$reports"
+  GTEST_OUTPUT="xml:$reports/" ctest --test-dir "$kBuildRoot/$preset" -L "^($labels)\$" \
+    -R "$names" --output-on-failure --no-tests=ignore --parallel "$(nproc)" \
+    --output-junit "$reports/ctest.junit" || status=$?
+  # shellcheck disable=SC2046  # two words are meant
+  counted $(python3 tools/dev/tally.py "$reports/ctest.junit" "$reports")
+  return $status
+}
+
+simulate_seeds() {
+  "$kBuildRoot/dev/tessera" simulate --seeds "${TESSERA_SEEDS:-200}"
+}
+
+summary() {
+  local seconds=$SECONDS
+  section "summary ($((seconds / 60)) min $((seconds % 60)) s)"
+  if ((failed_total > 0)); then
+    say "failed: ${failed_steps[*]}"
+  fi
+  say "$passed_total passed, $failed_total failed"
+  ((failed_total == 0))
+}
+
+# A build that fails is a failed step too, and the last one.
+build_step() {
+  run_step "$@"
+  if ((failed_total > 0)); then
+    summary
+    exit 1
+  fi
+}
+
+# The rooms whose tests run under each sanitizer: the core computes, the service has threads.
+sanitized_tests() {
+  case $1 in
+    asan-ubsan) say base catalog fleet tenancy request placement control wire ;;
+    tsan) say journal service ;;
+    *) die "unknown sanitizer \"$1\"; there are asan-ubsan and tsan" ;;
+  esac
+}
+
+run_sanitized() {
+  local preset=$1 rooms targets=() names
+  read -r -a rooms < <(sanitized_tests "$preset")
+  targets=("${rooms[@]/%/_test}")
+  names="^($(IFS='|' && printf '%s' "${targets[*]}"))\$"
+  build "$preset" "${targets[@]}"
+  run_programs "$preset" unit "$names"
+}
+
+run_tests() {
+  local sanitizers=(asan-ubsan tsan) sanitizer
+  if [[ ${1:-} == --sanitize ]]; then
+    (($# == 2)) || die "usage: ./dev test --sanitize asan-ubsan|tsan"
+    sanitized_tests "$2" >/dev/null
+    setup build test
+    run_step "$2" run_sanitized "$2"
+    summary
+    return
+  fi
+  (($# == 0)) || die "unknown option \"$1\" for test"
+  setup
+  build_step "build" build dev
+  run_step "format" check_format
+  run_step "lint" check_lint
+  run_step "lint's own tests" check_the_checks
+  run_step "clang-tidy" check_tidy
+  run_step "layering" check_layering
+  run_step "console" check_console
+  run_step "unit and property" run_programs dev 'unit|property'
+  run_step "scenario" run_programs dev scenario
+  run_step "simulation" simulate_seeds
+  run_end_to_end
+  for sanitizer in "${sanitizers[@]}"; do
+    run_step "$sanitizer" run_sanitized "$sanitizer"
+  done
+  summary
+}
+
+run_end_to_end() { :; }

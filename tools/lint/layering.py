@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""A room includes only the rooms it may know.
+
+base <- catalog <- fleet <- {tenancy, request} <- {placement, fairness, planning, metering, upkeep}
+     <- control <- edges <- {simulation, fakes} <- app
+
+Rooms in braces do not know one another. An edge knows the whole core and, of the other edges,
+only those that EDGE_TO_EDGE names.
+"""
+
+import re
+from pathlib import Path
+from typing import Iterator
+
+from source import Finding, files_under, main, read
+
+CORE_LAYERS = [
+    {"base"},
+    {"catalog"},
+    {"fleet"},
+    {"tenancy", "request"},
+    {"placement", "fairness", "planning", "metering", "upkeep"},
+    {"control"},
+]
+CORE = set().union(*CORE_LAYERS)
+
+EDGE_TO_EDGE = {
+    "journal": set(),
+    "device": set(),
+    "agent": {"device"},
+    "wire": set(),
+    "service": {"journal"},
+    "gateway": {"service", "wire"},
+    # The client implements the agent's transport port over HTTP.
+    "client": {"wire", "agent"},
+    "kubernetes": {"client", "wire"},
+}
+
+# The guard is loaded into other people's processes: it knows nothing of ours, not even base.
+ALONE = {"guard"}
+WORLDS = {"simulation", "fakes"}
+
+
+def allowed_includes() -> dict[str, set[str]]:
+    """Room -> the other rooms it may include."""
+    allowed: dict[str, set[str]] = {}
+    below: set[str] = set()
+    for layer in CORE_LAYERS:
+        for room in layer:
+            allowed[room] = set(below)
+        below |= layer
+    for room, edges in EDGE_TO_EDGE.items():
+        allowed[room] = CORE | edges
+    for room in ALONE:
+        allowed[room] = set()
+    for room in WORLDS:
+        allowed[room] = CORE | set(EDGE_TO_EDGE)
+    allowed["app"] = CORE | set(EDGE_TO_EDGE) | WORLDS
+    return allowed
+
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
+_SOURCE = re.compile(r"^src/([^/]+)/.+\.(?:h|cpp|c)$")
+
+
+def check(root: Path) -> Iterator[Finding]:
+    allowed = allowed_includes()
+    for name in files_under(root):
+        match = _SOURCE.match(name)
+        if not match:
+            continue
+        room = match.group(1)
+        if room not in allowed:
+            yield Finding(name, 0, f'room "{room}" has no place in tools/lint/layering.py')
+            continue
+        for number, line in enumerate(read(root, name).splitlines(), 1):
+            include = _INCLUDE.match(line)
+            if not include:
+                continue
+            target = include.group(1).split("/")[0] if "/" in include.group(1) else ""
+            if not target or ".." in include.group(1):
+                yield Finding(name, number, f'write "{include.group(1)}" from src/, as "{room}/…"')
+            elif target != room and target not in allowed[room]:
+                yield Finding(name, number, f"{room} may not include {target}")
+
+
+if __name__ == "__main__":
+    main("layering", check)

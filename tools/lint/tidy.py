@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy on the sources that changed since it last found them clean.
+
+usage: tidy.py BUILD_FOLDER STAMP_FOLDER
+
+"Changed" is the content of the source, of the headers it includes, of .clang-tidy, or its compile
+command. A source that was clean leaves a stamp with the digest of all of them.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+CLANG_TIDY = "clang-tidy-19"
+# For the compiler, and of no meaning to clang-tidy: its warnings are g++'s business.
+EXTRA = ["--extra-arg=-w", "--quiet"]
+_INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+
+
+def sources(build: Path) -> dict[Path, str]:
+    """Source -> compile command, for our own sources that are no tests."""
+    found = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = Path(entry["file"])
+        if path.name.endswith("_test.cpp") or path.suffix != ".cpp":
+            continue
+        if path.is_relative_to(Path.cwd() / "src"):
+            found[path] = entry["command"]
+    return found
+
+
+def with_headers(path: Path) -> list[Path]:
+    """The source and every header of ours that it reaches, sorted."""
+    src = Path.cwd() / "src"
+    seen, todo = set(), [path]
+    while todo:
+        current = todo.pop()
+        if current in seen or not current.is_file():
+            continue
+        seen.add(current)
+        todo += [src / name for name in _INCLUDE.findall(current.read_text(errors="replace"))]
+    return sorted(seen)
+
+
+def digest(path: Path, command: str, config: bytes) -> str:
+    total = hashlib.sha256(config + command.encode())
+    for file in with_headers(path):
+        total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def run(path: Path, command: str) -> tuple[bool, str]:
+    # Of g++'s command line only what shapes the code: its warnings, precompiled headers and
+    # dependency files mean nothing here.
+    keep, words = [], iter(shlex.split(command)[1:])
+    for word in words:
+        if word == "-isystem":
+            keep += [word, next(words)]
+        elif word.startswith(("-D", "-I", "-std=")):
+            keep.append(word)
+    done = subprocess.run(
+        [CLANG_TIDY, *EXTRA, str(path), "--", *keep], capture_output=True, text=True)
+    return done.returncode == 0, done.stdout if done.stdout.strip() else done.stderr
+
+
+def main() -> int:
+    build, stamps = Path(sys.argv[1]), Path(sys.argv[2])
+    stamps.mkdir(parents=True, exist_ok=True)
+    config = Path(".clang-tidy").read_bytes()
+    due = []
+    for path, command in sorted(sources(build).items()):
+        stamp = stamps / (str(path.relative_to(Path.cwd())).replace("/", "__"))
+        now = digest(path, command, config)
+        if not stamp.is_file() or stamp.read_text() != now:
+            due.append((path, command, stamp, now))
+    failed = 0
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        outcomes = pool.map(lambda item: run(item[0], item[1]), due)
+        for (path, _, stamp, now), (clean, output) in zip(due, outcomes):
+            if clean:
+                stamp.write_text(now)
+            else:
+                failed += 1
+                print(output)
+    print(f"clang-tidy: {len(due)} checked, {failed} with findings")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
