@@ -51,6 +51,7 @@ struct SliceReport {
   SliceStatus status = SliceStatus::kPending;
   std::string device;  ///< driver's UUID, once it exists
   std::string detail;
+  friend bool operator==(const SliceReport&, const SliceReport&) = default;
 };
 
 struct GpuReport {
@@ -60,6 +61,7 @@ struct GpuReport {
   Health health = Health::kHealthy;
   std::string detail;
   std::vector<SliceReport> slices;
+  friend bool operator==(const GpuReport&, const GpuReport&) = default;
 };
 
 /// What a node is.

@@ -1,0 +1,116 @@
+#include "agent/agent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/pairing.h"
+
+namespace tessera::agent {
+namespace {
+
+using base::Instant;
+using fleet::GpuReport;
+using fleet::Health;
+using fleet::NodeReport;
+
+/// The target means a GPU that is not there. Another one in its place is told, so that the control
+/// plane can take it on; its slices are lost either way.
+GpuReport report_absent(const Pair& pair) {
+  GpuReport report;
+  report.number = pair.number;
+  report.health = Health::kQuarantined;
+  report.uuid = pair.target->uuid;
+  report.detail = "the GPU is not found on the machine";
+  if (pair.stranger != nullptr) {
+    report.uuid = pair.stranger->uuid;
+    report.pci_id = pair.stranger->pci_id;
+    report.detail = "GPU " + pair.target->uuid + " was replaced by " + pair.stranger->uuid;
+  }
+  report.slices = slices_of_lost(*pair.target, report.detail);
+  return report;
+}
+
+}  // namespace
+
+Agent::Agent(std::string node, device::Driver& driver,
+             std::shared_ptr<const catalog::Catalog> catalog, AgentOptions options)
+    : node_(std::move(node)), driver_(&driver), catalog_(std::move(catalog)), options_(options) {}
+
+void Agent::on_target(const fleet::NodeTarget& target) {
+  if (target.node != node_ || (target_ && target.revision < target_->revision)) return;
+  target_ = target;
+}
+
+Agent::Step Agent::tick(Instant now) {
+  wake_ = now + options_.look_every;
+  hear_completions(now);
+  const auto observation = driver_->observe();
+  notice_boot(observation);
+  Step step;
+  step.report = report(work(observation, now), now);
+  if (!calls_.empty())
+    wake_ = std::min(wake_, driver_->next_completion().value_or(now + options_.poll_every));
+  wake_ = std::min(wake_, last_sent_ + options_.heartbeat);
+  step.wake = std::max(wake_, now + base::Duration(1));
+  return step;
+}
+
+void Agent::hear_completions(Instant now) {
+  for (const auto& completion : driver_->poll()) {
+    const auto call = calls_.find(completion.id);
+    if (call == calls_.end()) continue;
+    workers_[call->second].on_completion(completion, now, options_);
+    calls_.erase(call);
+  }
+}
+
+/// After a boot nothing that was verified, tried or started counts any more.
+void Agent::notice_boot(const device::Observation& observation) {
+  if (observation.boot == boot_) return;
+  boot_ = observation.boot;
+  workers_.clear();
+  calls_.clear();
+}
+
+std::vector<GpuReport> Agent::work(const device::Observation& observation, Instant now) {
+  std::vector<GpuReport> reports;
+  for (const auto& pair : pair_up(target_ ? &*target_ : nullptr, observation)) {
+    if (pair.state == nullptr)
+      reports.push_back(report_absent(pair));
+    else if (pair.target == nullptr)
+      reports.push_back(workers_[pair.state->uuid].look(*pair.state, now));
+    else
+      reports.push_back(work_on(*pair.target, *pair.state, now));
+    reports.back().number = pair.number;
+  }
+  return reports;
+}
+
+GpuReport Agent::work_on(const fleet::GpuTarget& target, const device::GpuState& state,
+                         Instant now) {
+  auto& worker = workers_[state.uuid];
+  const auto index = catalog_->find_pci(state.pci_id);
+  const auto* model = index ? &catalog_->model(*index) : nullptr;
+  auto turn = worker.turn(target, state, model, driver_->capabilities(), now, options_);
+  if (turn.wake_at) wake_ = std::min(wake_, *turn.wake_at);
+  if (turn.submit) {
+    const auto id = driver_->submit(*turn.submit);
+    if (id) {
+      worker.submitted(*id, *turn.submit);
+      calls_.emplace(*id, state.uuid);
+    } else {
+      wake_ = std::min(wake_, now + options_.first_retry);  // the driver is full: soon again
+    }
+  }
+  return std::move(turn.report);
+}
+
+std::optional<NodeReport> Agent::report(std::vector<GpuReport> gpus, Instant now) {
+  const bool changed = !last_report_ || last_report_->boot != boot_ || last_report_->gpus != gpus;
+  if (!changed && now - last_sent_ < options_.heartbeat) return std::nullopt;
+  last_report_ = NodeReport{node_, boot_, ++sequence_, revision(), std::move(gpus)};
+  last_sent_ = now;
+  return last_report_;
+}
+
+}  // namespace tessera::agent
