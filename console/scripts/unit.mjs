@@ -1,0 +1,52 @@
+// Bundles src/**/*.test.ts and runs them with node's own test runner.
+import { build } from "esbuild";
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const source = fileURLToPath(new URL("../src/", import.meta.url));
+
+async function testsUnder(folder) {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const found = await Promise.all(
+    entries.map((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return testsUnder(path);
+      return /\.test\.tsx?$/.test(entry.name) ? [path] : [];
+    }),
+  );
+  return found.flat().sort();
+}
+
+const out = await mkdtemp(join(tmpdir(), "tessera-console-unit-"));
+try {
+  await build({
+    entryPoints: await testsUnder(source),
+    outdir: out,
+    outbase: source,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node18",
+    sourcemap: "inline",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    logLevel: "warning",
+  });
+  const files = (await readdir(out, { recursive: false })).length ? await compiled(out) : [];
+  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });
+  process.exitCode = run.status ?? 1;
+} finally {
+  await rm(out, { recursive: true, force: true });
+}
+
+async function compiled(folder) {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const found = await Promise.all(
+    entries.map((e) => (e.isDirectory() ? compiled(join(folder, e.name)) : [join(folder, e.name)])),
+  );
+  return found.flat().filter((file) => file.endsWith(".mjs"));
+}

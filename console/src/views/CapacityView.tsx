@@ -1,0 +1,195 @@
+import type { Amount, CapacityTier, Team as TeamObject } from "../api/types";
+import { formatGpus, formatPrice, parseAmount } from "../model/quantity";
+import { capacity, store } from "../state";
+import { Team } from "../ui/parts";
+
+const kIsolation = ["shared", "limited", "virtual", "partition", "dedicated"];
+
+function Slots({ tier, widest }: { tier: CapacityTier; widest: number }) {
+  const { potential, used, free } = tier;
+  const scale = 100 / Math.max(1, widest);
+  const lost = Math.max(0, potential.slots - used.slots - free.slots);
+  const label = `${potential.slots} slots: ${used.slots} used, ${free.slots} free${lost > 0 ? `, ${lost} not reachable now` : ""}`;
+  // Single slots are drawn while they can be told apart.
+  const notches = potential.slots * scale > 0 && potential.slots <= 64 ? potential.slots : 0;
+  return (
+    <div class="slots" role="img" aria-label={label} style={{ width: `${potential.slots * scale}%` }}>
+      <i class="part-held" style={{ width: `${(used.slots / Math.max(1, potential.slots)) * 100}%` }} />
+      <i class="part-free" style={{ width: `${(free.slots / Math.max(1, potential.slots)) * 100}%` }} />
+      <i class="part-stranded" style={{ width: `${(lost / Math.max(1, potential.slots)) * 100}%` }} />
+      {Array.from({ length: Math.max(0, notches - 1) }, (_, i) => (
+        <u key={i} style={{ left: `${((i + 1) / notches) * 100}%` }} />
+      ))}
+    </div>
+  );
+}
+
+function TierCard({ tier, widest }: { tier: CapacityTier; widest: number }) {
+  const document = store.kinds.Tier.get(tier.name);
+  const spec = document?.spec;
+  const level = kIsolation.indexOf(tier.isolation);
+  const mix = Object.entries(tier.potential.mix);
+  const facts = [
+    spec?.technologies.join(", "),
+    (spec?.oversubscription ?? 1) > 1 ? `compute handed out ${spec?.oversubscription} times` : "",
+    spec?.maxDuration ? `up to ${spec.maxDuration}` : "",
+    tier.pools.length ? `pools ${tier.pools.join(", ")}` : "",
+  ];
+  return (
+    <article class="tier">
+      <header>
+        <h2>{tier.name}</h2>
+        <span class="isolation-badge" title={`Isolation: ${tier.isolation}`}>
+          <i class={`wall wall-${level}`} aria-hidden="true" />
+          {tier.isolation}
+        </span>
+        <span class="grow" />
+        {spec?.pricePerHour && (
+          <span class="price">
+            <b>{formatPrice(spec.pricePerHour)}</b> per GPU hour
+          </span>
+        )}
+      </header>
+      {spec?.description && <p class="description">{spec.description}</p>}
+      <div class="slot-line">
+        <p class="slot-count">
+          <b>{tier.potential.slots}</b> slots{spec?.slot ? ` of ${spec.slot.replace("GB", " GB")}` : ""}
+        </p>
+        <p class="slot-split">
+          <span>
+            <i class="swatch part-held" aria-hidden="true" />
+            <b>{tier.used.slots}</b> used
+          </span>
+          <span>
+            <i class="swatch part-free" aria-hidden="true" />
+            <b>{tier.free.slots}</b> free
+          </span>
+        </p>
+      </div>
+      <Slots tier={tier} widest={widest} />
+      {mix.length > 0 && (
+        <p class="mix">
+          {mix.map(([profile, count], i) => (
+            <span key={profile}>
+              {i > 0 && <em>+</em>}
+              <b>{count}</b> × <code>{profile}</code>
+            </span>
+          ))}
+        </p>
+      )}
+      {tier.potential.note && <p class="hint">{tier.potential.note}</p>}
+      <p class="note">{facts.filter(Boolean).join(" · ")}</p>
+    </article>
+  );
+}
+
+/** The larger of the two dimensions is what limits a team. */
+function largest(amount: Amount | null | undefined): number {
+  if (amount === null || amount === undefined) return Number.NaN;
+  if (typeof amount !== "object") return parseAmount(amount);
+  return Math.max(parseAmount(amount.compute), parseAmount(amount.memory));
+}
+
+function QuotaBar({ used, guaranteed, limit, widest }: { used: number; guaranteed: number; limit: number; widest: number }) {
+  const scale = 100 / Math.max(widest, 0.001);
+  const within = Math.min(used, guaranteed || 0);
+  return (
+    <div class="quota" aria-hidden="true">
+      <i class="quota-limit" style={{ width: `${(Number.isNaN(limit) ? widest : limit) * scale}%` }} />
+      <i class="quota-used" style={{ width: `${within * scale}%` }} />
+      <i class="quota-borrowed" style={{ left: `${within * scale}%`, width: `${(used - within) * scale}%` }} />
+      {guaranteed > 0 && <u style={{ left: `${guaranteed * scale}%` }} />}
+    </div>
+  );
+}
+
+interface QuotaRow {
+  team: string;
+  pool: string;
+  used: number;
+  guaranteed: number;
+  limit: number;
+}
+
+function quotaRows(teams: readonly TeamObject[]): QuotaRow[] {
+  return teams
+    .flatMap((team) => {
+      const quotas = team.spec.quotas ?? {};
+      const usage = team.status.usage ?? {};
+      const pools = [...new Set([...Object.keys(quotas), ...Object.keys(usage)])].sort();
+      return pools.map((pool) => ({
+        team: team.metadata.name,
+        pool,
+        used: largest(usage[pool]) || 0,
+        guaranteed: largest(quotas[pool]?.guaranteed) || 0,
+        limit: largest(quotas[pool]?.limit),
+      }));
+    })
+    .sort((a, b) => a.team.localeCompare(b.team) || a.pool.localeCompare(b.pool));
+}
+
+function Quotas() {
+  const rows = quotaRows(store.kinds.Team.all());
+  if (rows.length === 0) return null;
+  const widest = Math.max(...rows.map((row) => Math.max(row.used, row.guaranteed, row.limit || 0)));
+  const number = (value: number): string => (Number.isNaN(value) ? "none" : formatGpus(value));
+  return (
+    <section class="quotas" aria-labelledby="quotas-title">
+      <h2 id="quotas-title">Teams and quotas</h2>
+      <p class="note">In GPUs, the larger of compute and memory. The mark is what is guaranteed; beyond it a team borrows.</p>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Team</th>
+            <th scope="col">Pool</th>
+            <th scope="col" class="number">Used</th>
+            <th scope="col" class="number">Guaranteed</th>
+            <th scope="col" class="number">Limit</th>
+            <th scope="col" class="bar">
+              <span class="visually-hidden">Picture</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={`${row.team}:${row.pool}`}>
+              <td>
+                <Team name={row.team} />
+              </td>
+              <td>{row.pool}</td>
+              <td class="number">{formatGpus(row.used)}</td>
+              <td class="number">{number(row.guaranteed)}</td>
+              <td class="number">{number(row.limit)}</td>
+              <td class="bar">
+                <QuotaBar {...row} widest={widest} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+export function CapacityView() {
+  const answer = capacity.value;
+  if (!answer) return <p class="loading">Counting…</p>;
+  const widest = Math.max(1, ...answer.tiers.map((tier) => tier.potential.slots));
+  const { declared, ready } = answer.gpus;
+  return (
+    <div class="capacity">
+      <header class="capacity-head">
+        <h1>Tiers and capacity</h1>
+        <p>
+          <b>{ready}</b> of {declared} declared GPUs are ready. Tiers share them: what one uses, another cannot.
+        </p>
+      </header>
+      <div class="tiers">
+        {answer.tiers.map((tier) => (
+          <TierCard key={tier.name} tier={tier} widest={widest} />
+        ))}
+      </div>
+      <Quotas />
+    </div>
+  );
+}
