@@ -2,6 +2,7 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/time.h"
 #include "fleet/node_protocol.h"
@@ -35,6 +36,8 @@ struct PutNode {
   base::MiB memory;
 };
 struct DeleteNode { std::string name; };
+/// Several documents as one step, all or nothing, each seeing those before it.
+struct Apply { std::vector<std::variant<PutTier, PutPool, PutNode, PutTeam>> documents; };
 struct Cordon { std::string node; bool cordoned = true; };
 /// Takes a quarantined GPU back into service: a person has looked at it.
 struct Restore { std::string gpu; };
@@ -63,7 +66,7 @@ struct Tick {};
 
 using Command =
     std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode, DeleteNode,
-                 Cordon, Restore, PutToken, DeleteToken, Submit, Approve, Reject, Cancel, Renew,
+                 Apply, Cordon, Restore, PutToken, DeleteToken, Submit, Approve, Reject, Cancel, Renew,
                  Release, Report, NodeSilent, Tick>;
 
 }  // namespace tessera::control

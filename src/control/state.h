@@ -11,14 +11,20 @@
 
 #include "catalog/gpu_model.h"
 #include "control/event.h"
+#include "control/waiting.h"
 #include "fleet/fleet.h"
+#include "placement/capacity.h"
 #include "placement/index.h"
+#include "placement/place.h"
 #include "request/request.h"
 #include "tenancy/role.h"
 #include "tenancy/team.h"
 #include "tenancy/tier.h"
 
 namespace tessera::control {
+
+/// How long an ended request stays in memory; the journal keeps it for ever.
+inline constexpr base::Duration kRequestMemory = std::chrono::days(7);
 
 /// The whole state of the control plane. Changed only by apply(); everyone else reads.
 /// Not thread-safe: its owner (service::Engine, simulation::World) guards it.
@@ -28,6 +34,10 @@ namespace tessera::control {
 class State {
  public:
   explicit State(std::shared_ptr<const catalog::Catalog> catalog);
+  State(State&&) = default;
+  State& operator=(State&&) = default;
+  /// A second state equal to this one. Costs as much as the state is large.
+  State clone() const;
 
   const catalog::Catalog& catalog() const { return *catalog_; }
   std::shared_ptr<const catalog::Catalog> shared_catalog() const { return catalog_; }
@@ -53,29 +63,27 @@ class State {
   LeaseId next_lease() const { return next_lease_; }
   /// What a team holds in a pool now, slices being scrubbed included.
   fleet::Cost usage(std::string_view team, fleet::PoolIndex pool) const;
-  /// Waiting requests, oldest first. Requests with equal needs of one team share an entry of
-  /// waiting(), so that trying them all costs as much as there are different needs.
-  struct Waiting {
-    std::string team;
-    std::string tier;
-    request::Need need;
-    std::set<RequestId> requests;
-  };
-  const std::vector<Waiting>& waiting() const { return waiting_; }
-  /// Place in the queue of the tier, from 1; 0 if not waiting.
-  int position(RequestId id) const;
+  /// What is held per tier.
+  const std::map<std::string, placement::TierUse, std::less<>>& use_by_tier() const {
+    return use_by_tier_;
+  }
+  /// What a team holds per pool.
+  const placement::UseByPool& use_by(std::string_view team) const;
+  const WaitingLines& waiting() const { return waiting_; }
   /// When the next notice, expiry or clean-up is due.
   std::optional<Instant> next_due() const;
-  /// Timers due at or before `now`, earliest first.
-  std::vector<std::pair<Instant, LeaseId>> due_leases(Instant now) const;
-  std::vector<std::pair<Instant, RequestId>> due_requests(Instant now) const;
-  /// Leases that end soonest first: those that hold slices.
+  /// Leases with a notice or an expiry due at `now`, and ended requests that may be forgotten;
+  /// at most `most` of each, earliest first.
+  std::vector<LeaseId> due_leases(Instant now, std::size_t most) const;
+  std::vector<RequestId> due_requests(Instant now, std::size_t most) const;
+  /// When the leases that hold slices end, soonest first.
   const std::set<std::pair<Instant, LeaseId>>& lease_ends() const { return lease_ends_; }
 
   /// Applies one step's events. The record's revision must be revision() + 1.
   void apply(const Record& record);
   /// Applies one event inside a step that is being decided.
   void apply(const Event& event, Instant at);
+  /// Ends a step that was applied event by event.
   void commit_revision(std::uint64_t revision) { revision_ = revision; }
 
   static void fields(auto& self, auto&& visit) {
@@ -95,6 +103,12 @@ class State {
  private:
   friend class Applier;
 
+  /// Files a request or lease in the derived tables, or takes it out of them.
+  void file(const request::Request& request);
+  void unfile(const request::Request& request);
+  void file(const request::Lease& lease);
+  void unfile(const request::Lease& lease);
+
   std::shared_ptr<const catalog::Catalog> catalog_;
   std::uint64_t revision_ = 0;
   RequestId next_request_{1};
@@ -107,10 +121,13 @@ class State {
   std::map<LeaseId, request::Lease> leases_;
 
   placement::Index index_;
-  std::map<std::pair<std::string, fleet::PoolIndex>, fleet::Cost> usage_;
-  std::vector<Waiting> waiting_;
+  placement::UseByPool no_use_;
+  std::map<std::string, placement::UseByPool, std::less<>> use_;
+  std::map<std::string, placement::TierUse, std::less<>> use_by_tier_;
+  WaitingLines waiting_;
   std::set<std::pair<Instant, LeaseId>> lease_ends_;
   std::set<std::pair<Instant, LeaseId>> lease_timers_;
+  std::map<LeaseId, Instant> lease_timer_at_;  ///< as filed: a tier's notice may change since
   std::set<std::pair<Instant, RequestId>> request_timers_;
   std::map<std::string, std::string, std::less<>> token_by_digest_;
   std::map<std::pair<std::string, std::string>, RequestId> request_by_key_;

@@ -15,9 +15,6 @@ namespace tessera::control {
 base::Result<std::vector<Event>> decide(const State& state, const Command& command,
                                         const tenancy::Actor& actor, Instant now);
 
-/// The next grant to a waiting request that fits by now, if any.
-std::vector<Event> decide_next_grant(const State& state, Instant now);
-
 /// Runs one command to its end: decides, applies, then grants waiting requests as long as the
 /// step has made room. The record holds all of it and has the next revision; it is empty (and the
 /// revision unchanged) when nothing happened. On a refusal the state is untouched.
@@ -26,7 +23,9 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
 
 /// Where a need of `team` would go now, or why it waits. From the function that places.
 placement::Explanation explain(const State& state, std::string_view team,
-                               const request::Need& need, Instant now);
+                               const request::Need& need);
+/// The same for a request that waits, within the tier it was matched to.
+placement::Explanation explain(const State& state, const request::Request& request);
 
 /// What the agent of a node should make true.
 fleet::NodeTarget target_of(const State& state, fleet::NodeIndex node);
@@ -37,6 +36,7 @@ struct ObjectRef {
   std::string name;
   friend auto operator<=>(const ObjectRef&, const ObjectRef&) = default;
 };
+/// Call after the event was applied.
 std::vector<ObjectRef> touched_by(const State& state, const Event& event);
 
 }  // namespace tessera::control

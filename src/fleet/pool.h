@@ -28,6 +28,9 @@ struct Pool {
 
   bool offers(catalog::Technology technology) const;
   bool carries(std::string_view tier) const;
+  /// Its GPUs keep the static layout; only what exists can be granted.
+  bool fixed() const { return layout_policy == LayoutPolicy::kStatic && static_layout != 0; }
+  friend bool operator==(const Pool&, const Pool&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("name", self.name);
     visit("model", self.model);

@@ -60,10 +60,6 @@ class BestInstances {
   std::tuple<int, base::Sms> best_value_{0, base::Sms(0)};
 };
 
-bool fixed(const Pool& pool) {
-  return pool.layout_policy == fleet::LayoutPolicy::kStatic && pool.static_layout != 0;
-}
-
 /// Counts slots of one tier on GPUs of one pool, with one technology.
 class SlotCounter {
  public:
@@ -95,7 +91,7 @@ class SlotCounter {
     const auto add = [&](InstanceIndex instance) {
       found.add(model_.profile_of(instance).name, 1);
     };
-    if (!fixed(pool_)) {
+    if (!pool_.fixed()) {
       for (const auto instance : best_instances(model_, occupancy.held, tier_.slot)) add(instance);
       return found;
     }
@@ -110,7 +106,7 @@ class SlotCounter {
   /// A slot of a time-sliced tier is one tenant with a whole GPU's compute to take turns on.
   SlotMix shares(const Occupancy& occupancy) const {
     SlotMix found;
-    if (fixed(pool_)) return found;
+    if (pool_.fixed()) return found;
     Occupancy filled = occupancy;
     const MiB memory(std::min(tier_.slot.count(), model_.memory.count() / tier_.oversubscription));
     const Candidate slot{
@@ -126,7 +122,7 @@ class SlotCounter {
 
   SlotMix vgpus(const Occupancy& occupancy) const {
     SlotMix found;
-    if (!vgpu_ || fixed(pool_)) return found;
+    if (!vgpu_ || pool_.fixed()) return found;
     if (!occupancy.empty() && occupancy.vgpu_type != *vgpu_) return found;
     const auto& type = model_.vgpu_types[*vgpu_];
     if (const int left = type.max_per_gpu - occupancy.tenants; left > 0) found.add(type.name, left);
@@ -135,7 +131,7 @@ class SlotCounter {
 
   SlotMix whole(const Occupancy& occupancy) const {
     SlotMix found;
-    if (occupancy.empty() && !fixed(pool_) && model_.memory >= tier_.slot) found.add("whole", 1);
+    if (occupancy.empty() && !pool_.fixed() && model_.memory >= tier_.slot) found.add("whole", 1);
     return found;
   }
 

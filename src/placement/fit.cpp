@@ -12,18 +12,12 @@ using catalog::GpuModel;
 using catalog::InstanceIndex;
 using catalog::Layout;
 using catalog::Technology;
-using fleet::LayoutPolicy;
 using fleet::Occupancy;
 using fleet::Pool;
 
 /// A GPU serves one technology at a time; an empty one may change.
 bool open_to(const Occupancy& occupancy, Technology technology) {
   return occupancy.empty() || occupancy.technology == technology;
-}
-
-/// On a static layout only what exists can be granted, and the GPU stays as it is.
-bool fixed(const Pool& pool) {
-  return pool.layout_policy == LayoutPolicy::kStatic && pool.static_layout != 0;
 }
 
 std::optional<Fit> fit_existing(const Occupancy& occupancy, Layout wanted) {
@@ -39,7 +33,7 @@ std::optional<Fit> fit_mig(const GpuModel& model, const Pool& pool, const Occupa
   const auto& layouts = model.layouts;
   const Layout wanted = layouts.instances_of(candidate.profile);
   if (!open_to(occupancy, Technology::kMig)) return std::nullopt;
-  if (fixed(pool)) return fit_existing(occupancy, wanted);
+  if (pool.fixed()) return fit_existing(occupancy, wanted);
 
   Layout possible = layouts.addable(occupancy.held) & wanted;
   if (possible == 0) return std::nullopt;
@@ -63,7 +57,7 @@ std::optional<Fit> fit_mig(const GpuModel& model, const Pool& pool, const Occupa
 
 std::optional<Fit> fit_share(const GpuModel& model, const Pool& pool, const Occupancy& occupancy,
                              const Candidate& candidate) {
-  if (fixed(pool) || !open_to(occupancy, Technology::kTimeSlicing)) return std::nullopt;
+  if (pool.fixed() || !open_to(occupancy, Technology::kTimeSlicing)) return std::nullopt;
   const auto& share = candidate.share;
   const int ceiling = occupancy.share_ceiling == 0
                           ? share.oversubscription
@@ -80,7 +74,7 @@ std::optional<Fit> fit_share(const GpuModel& model, const Pool& pool, const Occu
 
 std::optional<Fit> fit_vgpu(const GpuModel& model, const Pool& pool, const Occupancy& occupancy,
                             const Candidate& candidate) {
-  if (fixed(pool) || !open_to(occupancy, Technology::kVgpu)) return std::nullopt;
+  if (pool.fixed() || !open_to(occupancy, Technology::kVgpu)) return std::nullopt;
   if (!occupancy.empty() && occupancy.vgpu_type != candidate.vgpu_type) return std::nullopt;
   const int left = model.vgpu_types[candidate.vgpu_type].max_per_gpu - occupancy.tenants - 1;
   if (left < 0) return std::nullopt;
@@ -88,7 +82,7 @@ std::optional<Fit> fit_vgpu(const GpuModel& model, const Pool& pool, const Occup
 }
 
 std::optional<Fit> fit_whole(const Pool& pool, const Occupancy& occupancy) {
-  if (fixed(pool) || !occupancy.empty()) return std::nullopt;
+  if (pool.fixed() || !occupancy.empty()) return std::nullopt;
   return Fit{fleet::WholeSlice{}, 0, true, occupancy.idle};
 }
 

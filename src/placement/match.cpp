@@ -206,13 +206,11 @@ class TierMatch {
   /// Slices of `candidate` that one empty GPU holds.
   std::int64_t most_on_gpu(const Candidate& candidate, const Pool& pool) const {
     const auto& model = world_.catalog.model(pool.model);
-    const bool fixed =
-        pool.layout_policy == fleet::LayoutPolicy::kStatic && pool.static_layout != 0;
-    if (fixed && candidate.technology != Technology::kMig) return 0;
+    if (pool.fixed() && candidate.technology != Technology::kMig) return 0;
     switch (candidate.technology) {
       case Technology::kMig: {
         const auto instances = model.layouts.instances_of(candidate.profile);
-        if (fixed) return std::popcount(pool.static_layout & instances);
+        if (pool.fixed()) return std::popcount(pool.static_layout & instances);
         return std::min(model.profiles[candidate.profile].max_instances, std::popcount(instances));
       }
       case Technology::kVgpu: return model.vgpu_types[candidate.vgpu_type].max_per_gpu;

@@ -20,7 +20,7 @@ constexpr Edge kEdges[] = {
     {kProvisioning, kQueued},      {kProvisioning, kFailed},    {kActive, kExpiring},
     {kActive, kReleasing},         {kActive, kQueued},          {kActive, kFailed},
     {kExpiring, kActive},          {kExpiring, kReleasing},     {kExpiring, kQueued},
-    {kExpiring, kFailed},          {kReleasing, kReleased},
+    {kExpiring, kFailed},          {kReleasing, kReleased},     {kReleasing, kFailed},
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ using base::Reason;
 using RequestId = base::Serial<struct RequestTag>;
 using fleet::LeaseId;
 
-/// A request's life. One command may pass several states at once; each is an event.
+/// A request's life. One command may pass several states at once; its event names the last.
 ///
 ///   submitted -> matched -> pending-approval -> approved -> queued -> provisioning -> active
 ///                   |                             ^  |                     ^    |        |
@@ -56,6 +56,7 @@ struct Request {
   std::string submitted_by;
   Need need;
   Instant submitted{};
+  Instant ended{};  ///< epoch until terminal
   RequestState state = RequestState::kSubmitted;
   std::string tier;              ///< matched tier; empty before
   std::optional<Reason> reason;  ///< why it waits or how it ended
@@ -78,6 +79,7 @@ struct Request {
     visit("lease", self.lease);
     visit("attempts", self.attempts);
     visit("idempotencyKey", self.idempotency_key);
+    visit("ended", self.ended);
   }
 };
 

@@ -16,6 +16,7 @@ struct Quota {
   Cost guaranteed;            ///< stored and shown; kept by fairness, which comes later
   std::optional<Cost> limit;  ///< absent: no ceiling; zero: none at all
   std::int64_t weight = 1;
+  friend bool operator==(const Quota&, const Quota&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("guaranteed", self.guaranteed);
     visit("limit", self.limit);
@@ -30,6 +31,7 @@ struct Team {
   std::map<std::string, Quota, std::less<>> quotas;  ///< by pool name; absent: no limit
 
   const Quota* quota(std::string_view pool) const;
+  friend bool operator==(const Team&, const Team&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("name", self.name);
     visit("parent", self.parent);

@@ -18,6 +18,7 @@ using base::MiB;
 struct AutoApproval {
   base::GpuFraction share;  ///< of GPUs, compute or memory, whichever is more
   Duration duration{};
+  friend bool operator==(const AutoApproval&, const AutoApproval&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("share", self.share);
     visit("duration", self.duration);
@@ -47,6 +48,7 @@ struct Tier {
   /// oversubscription where it applies to `technology`, else 1.
   int oversubscription_of(catalog::Technology technology) const;
 
+  friend bool operator==(const Tier&, const Tier&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("name", self.name);
     visit("description", self.description);

@@ -1,0 +1,335 @@
+#include <algorithm>
+#include <variant>
+
+#include "base/check.h"
+#include "control/state.h"
+
+namespace tessera::control {
+
+using fleet::Health;
+using fleet::SlicePhase;
+using request::LeaseState;
+using request::RequestState;
+
+/// What each event does to the state. An event says what has happened, so nothing here refuses:
+/// an event that does not fit the state is a bug, and a CHECK.
+class Applier {
+ public:
+  Applier(State& state, Instant at) : s_(state), at_(at) {}
+
+  // --- documents ------------------------------------------------------------------------------
+  void operator()(const TierPut& event) { s_.tiers_[event.tier.name] = event.tier; }
+  void operator()(const TierDeleted& event) { s_.tiers_.erase(event.name); }
+  void operator()(const TeamPut& event) { s_.teams_[event.team.name] = event.team; }
+  void operator()(const TeamDeleted& event) { s_.teams_.erase(event.name); }
+
+  void operator()(const PoolPut& event) {
+    const auto known = s_.fleet_.find_pool(event.pool.name);
+    const bool relaid = known && s_.fleet_.pool(*known).static_layout != event.pool.static_layout;
+    const auto index = s_.fleet_.put_pool(event.pool);
+    for (const auto node : s_.fleet_.nodes_of(index)) {
+      for (const auto gpu : s_.fleet_.node(node).gpus) {
+        if (relaid)
+          std::erase_if(s_.fleet_.gpu(gpu).slices,
+                        [](const auto& slice) { return slice.phase == SlicePhase::kIdle; });
+        lay_out(gpu);
+      }
+      refresh(node);
+    }
+  }
+
+  void operator()(const PoolDeleted& event) { s_.fleet_.remove_pool(*s_.fleet_.find_pool(event.name)); }
+
+  void operator()(const NodePut& event) {
+    auto index = s_.fleet_.find_node(event.name);
+    if (!index) {
+      fleet::Node node;
+      node.name = event.name;
+      node.pool = *s_.fleet_.find_pool(event.pool);
+      index = s_.fleet_.add_node(std::move(node), event.gpus);
+    }
+    s_.fleet_.grow_node(*index, event.gpus);
+    auto& node = s_.fleet_.node(*index);
+    node.cpu = event.cpu;
+    node.memory = event.memory;
+    for (const auto gpu : node.gpus) lay_out(gpu);
+    refresh(*index);
+  }
+
+  void operator()(const NodeDeleted& event) {
+    const auto index = *s_.fleet_.find_node(event.name);
+    s_.index_.remove_node(index, s_.fleet_);
+    s_.fleet_.remove_node(index);
+  }
+
+  void operator()(const TokenPut& event) {
+    operator()(TokenDeleted{event.token.name});
+    s_.tokens_[event.token.name] = event.token;
+    s_.token_by_digest_[event.token.digest] = event.token.name;
+  }
+
+  void operator()(const TokenDeleted& event) {
+    const auto found = s_.tokens_.find(event.name);
+    if (found == s_.tokens_.end()) return;
+    s_.token_by_digest_.erase(found->second.digest);
+    s_.tokens_.erase(found);
+  }
+
+  // --- nodes and GPUs -------------------------------------------------------------------------
+  void operator()(const NodeCordoned& event) {
+    s_.fleet_.node(event.node).cordoned = event.cordoned;
+    refresh(event.node);
+  }
+
+  void operator()(const NodeReady& event) {
+    auto& node = s_.fleet_.node(event.node);
+    node.phase = fleet::NodePhase::kReady;
+    node.boot = event.boot;
+    refresh(event.node);
+  }
+
+  void operator()(const NodeLost& event) {
+    s_.fleet_.node(event.node).phase = fleet::NodePhase::kLost;
+    refresh(event.node);
+  }
+
+  void operator()(const GpuIdentified& event) { s_.fleet_.gpu(event.gpu).uuid = event.uuid; }
+
+  void operator()(const GpuHealthChanged& event) {
+    auto& gpu = s_.fleet_.gpu(event.gpu);
+    gpu.health = event.health;
+    gpu.health_detail = event.detail;
+    if (event.health == Health::kHealthy) lay_out(event.gpu);
+    refresh(event.gpu);
+  }
+
+  // --- requests -------------------------------------------------------------------------------
+  void operator()(const RequestSubmitted& event) {
+    const auto id = event.request.id;
+    CHECK(id == s_.next_request_);
+    s_.next_request_ = id.next();
+    const auto [at, fresh] = s_.requests_.emplace(id, event.request);
+    s_.file(at->second);
+  }
+
+  void operator()(const RequestMoved& event) {
+    change(event.request, [&](request::Request& request) {
+      CHECK_MSG(may_follow(request.state, event.state),
+                std::string(to_string(request.state)) + " -> " + std::string(to_string(event.state)));
+      request.state = event.state;
+      if (!event.tier.empty()) request.tier = event.tier;
+      request.reason = event.reason;
+      request.message = event.message;
+    });
+  }
+
+  void operator()(const RequestForgotten& event) {
+    const auto found = s_.requests_.find(event.request);
+    CHECK(found != s_.requests_.end());
+    s_.unfile(found->second);
+    s_.leases_.erase(found->second.lease);
+    s_.requests_.erase(found);
+  }
+
+  // --- leases and slices ----------------------------------------------------------------------
+  void operator()(const LeaseGranted& event) {
+    const auto& lease = event.lease;
+    CHECK(lease.id == s_.next_lease_);
+    s_.next_lease_ = lease.id.next();
+    for (const auto& retired : event.retired) erase_slice(retired.gpu, retired.generation);
+    for (const auto& leased : lease.slices) {
+      add_slice(leased, lease.id);
+      refresh(leased.gpu);
+    }
+    forget_if_ended(s_.requests_.at(lease.request).lease);
+    s_.file(s_.leases_.emplace(lease.id, lease).first->second);
+    change_host_use(lease, 1);
+    change(lease.request, [&](request::Request& request) {
+      request.state = RequestState::kProvisioning;
+      request.lease = lease.id;
+      request.reason.reset();
+      request.message.clear();
+    });
+  }
+
+  void operator()(const SliceReady& event) {
+    auto& slice = slice_at(event.gpu, event.generation);
+    slice.phase = SlicePhase::kInUse;
+    slice.device = event.device;
+  }
+
+  void operator()(const SliceFailed& event) {
+    slice_at(event.gpu, event.generation).phase = SlicePhase::kFailed;
+    refresh(event.gpu);
+  }
+
+  void operator()(const SliceFreed& event) {
+    auto& slice = slice_at(event.gpu, event.generation);
+    if (event.kept) {
+      slice.phase = SlicePhase::kIdle;
+      slice.holder = {};
+    } else {
+      erase_slice(event.gpu, event.generation);
+    }
+    refresh(event.gpu);
+  }
+
+  void operator()(const LeaseActivated& event) {
+    const auto& lease = change(event.lease, [&](request::Lease& changed) {
+      changed.state = LeaseState::kActive;
+      changed.activated = event.at;
+    });
+    change(lease.request, [](request::Request& r) { r.state = RequestState::kActive; });
+  }
+
+  void operator()(const LeaseExpiring& event) {
+    const auto& lease = change(
+        event.lease, [](request::Lease& changed) { changed.state = LeaseState::kExpiring; });
+    change(lease.request, [](request::Request& r) { r.state = RequestState::kExpiring; });
+  }
+
+  void operator()(const LeaseRenewed& event) {
+    const auto& lease = change(event.lease, [&](request::Lease& changed) {
+      changed.expires = event.expires;
+      changed.state = LeaseState::kActive;
+    });
+    change(lease.request, [](request::Request& r) { r.state = RequestState::kActive; });
+  }
+
+  void operator()(const LeaseEnding& event) {
+    const auto& lease = change(event.lease, [&](request::Lease& changed) {
+      changed.state = LeaseState::kReleasing;
+      changed.end_reason = event.reason;
+    });
+    for (const auto& leased : lease.slices) {
+      auto* slice = s_.fleet_.gpu(leased.gpu).find(leased.generation);
+      if (slice && slice->phase != SlicePhase::kFailed) slice->phase = SlicePhase::kScrubbing;
+      refresh(leased.gpu);
+    }
+    change(lease.request, [&](request::Request& request) {
+      request.reason = event.reason;
+      request.message = event.message;
+      request.state = event.requeue ? RequestState::kQueued : RequestState::kReleasing;
+      if (event.reason == Reason::kDeviceFailed) ++request.attempts;
+    });
+  }
+
+  void operator()(const LeaseEnded& event) {
+    const auto& lease = change(event.lease, [&](request::Lease& changed) {
+      changed.state = LeaseState::kEnded;
+      changed.ended = event.at;
+    });
+    change_host_use(lease, -1);
+    const auto found = s_.requests_.find(lease.request);
+    CHECK(found != s_.requests_.end());
+    const auto& request = found->second;
+    if (request.lease != lease.id) {  // the request was granted anew meanwhile
+      forget_if_ended(lease.id);
+      return;
+    }
+    if (request.state != RequestState::kReleasing) return;
+    change(lease.request, [&](request::Request& changed) {
+      changed.state = lease.end_reason == Reason::kCancelled      ? RequestState::kCancelled
+                      : lease.end_reason == Reason::kDeviceFailed ? RequestState::kFailed
+                                                                  : RequestState::kReleased;
+    });
+  }
+
+ private:
+  /// Changes a request and keeps the queue and the timers in step with it.
+  template <class Change>
+  void change(RequestId id, Change change) {
+    const auto found = s_.requests_.find(id);
+    CHECK(found != s_.requests_.end());
+    auto& request = found->second;
+    s_.unfile(request);
+    change(request);
+    if (request::terminal(request.state)) request.ended = at_;
+    s_.file(request);
+  }
+
+  template <class Change>
+  const request::Lease& change(LeaseId id, Change change) {
+    const auto found = s_.leases_.find(id);
+    CHECK(found != s_.leases_.end());
+    s_.unfile(found->second);
+    change(found->second);
+    s_.file(found->second);
+    return found->second;
+  }
+
+  /// Of the leases of one request only the last is kept.
+  void forget_if_ended(LeaseId id) {
+    const auto found = s_.leases_.find(id);
+    if (found != s_.leases_.end() && found->second.state == LeaseState::kEnded)
+      s_.leases_.erase(found);
+  }
+
+  fleet::Slice& slice_at(GpuIndex gpu, std::uint64_t generation) {
+    auto* slice = s_.fleet_.gpu(gpu).find(generation);
+    CHECK_MSG(slice != nullptr, s_.fleet_.gpu_name(gpu) + "@" + std::to_string(generation));
+    return *slice;
+  }
+
+  void erase_slice(GpuIndex gpu, std::uint64_t generation) {
+    const auto erased = std::erase_if(s_.fleet_.gpu(gpu).slices, [&](const fleet::Slice& slice) {
+      return slice.generation == generation;
+    });
+    CHECK(erased == 1);
+  }
+
+  /// Adds a granted slice; an idle instance of the same shape goes over into it.
+  void add_slice(const request::LeasedSlice& leased, LeaseId lease) {
+    auto& gpu = s_.fleet_.gpu(leased.gpu);
+    fleet::Slice slice{leased.shape, SlicePhase::kPreparing, leased.generation, lease, {}};
+    const auto idle = std::ranges::find_if(gpu.slices, [&](const fleet::Slice& other) {
+      return other.phase == SlicePhase::kIdle && other.shape == leased.shape;
+    });
+    if (idle != gpu.slices.end()) {
+      slice.device = idle->device;
+      gpu.slices.erase(idle);
+    }
+    CHECK(leased.generation > gpu.generation);
+    gpu.generation = leased.generation;
+    gpu.slices.push_back(std::move(slice));
+  }
+
+  /// Adds the instances of the pool's static layout that the GPU lacks and has room for.
+  void lay_out(GpuIndex index) {
+    const auto& pool = s_.fleet_.pool_of(index);
+    if (!pool.fixed()) return;
+    const auto& layouts = s_.catalog_->model(pool.model).layouts;
+    auto& gpu = s_.fleet_.gpu(index);
+    const auto occupancy = fleet::occupancy_of(gpu);
+    catalog::Layout present = occupancy.held | occupancy.idle;
+    if (!occupancy.empty() && occupancy.technology != catalog::Technology::kMig) return;
+    for (std::size_t i = 0; i < layouts.instances().size(); ++i) {
+      const auto instance = static_cast<catalog::InstanceIndex>(i);
+      const auto wanted = catalog::bit(instance) & pool.static_layout & layouts.addable(present);
+      if (wanted == 0) continue;
+      present |= wanted;
+      gpu.slices.push_back(
+          {fleet::MigSlice{instance}, SlicePhase::kIdle, ++gpu.generation, LeaseId(), {}});
+    }
+  }
+
+  void change_host_use(const request::Lease& lease, std::int64_t sign) {
+    if (lease.cpu.count() == 0 && lease.host_memory.count() == 0) return;
+    auto& node = s_.fleet_.node(lease.node);
+    node.cpu_used += lease.cpu * sign;
+    node.memory_used += lease.host_memory * sign;
+    refresh(lease.node);
+  }
+
+  void refresh(GpuIndex gpu) { s_.index_.refresh(gpu, s_.fleet_, *s_.catalog_); }
+  void refresh(NodeIndex node) { s_.index_.refresh_node(node, s_.fleet_, *s_.catalog_); }
+
+  State& s_;
+  Instant at_;
+};
+
+void State::apply(const Event& event, Instant at) {
+  std::visit(Applier(*this, at), event);
+}
+
+}  // namespace tessera::control

@@ -1,0 +1,163 @@
+#include <algorithm>
+
+#include "control/decide.h"
+
+namespace tessera::control {
+namespace {
+
+using base::fail;
+
+std::unexpected<base::Error> in_use(const std::string& what, const std::string& by,
+                                    const std::string& todo) {
+  return fail(Reason::kConflict, what + " is in use by " + by, {}, todo);
+}
+
+bool holds_anything(const fleet::Fleet& fleet, fleet::NodeIndex node) {
+  return std::ranges::any_of(fleet.node(node).gpus, [&](GpuIndex gpu) {
+    return !fleet::occupancy_of(fleet.gpu(gpu)).empty();
+  });
+}
+
+/// The first living request for which `uses` holds.
+template <class Uses>
+const request::Request* living(const State& state, Uses uses) {
+  for (const auto& [id, request] : state.requests())
+    if (!request::terminal(request.state) && uses(request)) return &request;
+  return nullptr;
+}
+
+std::string name_of_request(const request::Request& request) {
+  return "req-" + std::to_string(request.id.value());
+}
+
+}  // namespace
+
+Decision decide_put(const State& state, const PutTier& command) {
+  if (const auto* known = state.find_tier(command.tier.name); known && *known == command.tier)
+    return Events{};
+  return Events{TierPut{command.tier}};
+}
+
+Decision decide_put(const State& state, const PutTeam& command) {
+  for (const auto& [pool, quota] : command.team.quotas)
+    if (!state.fleet().find_pool(pool))
+      return fail(Reason::kUnknownObject, "there is no pool \"" + pool + "\"",
+                  "spec.quotas." + pool, "define the pool first, or correct its name");
+  if (const auto* known = state.find_team(command.team.name); known && *known == command.team)
+    return Events{};
+  return Events{TeamPut{command.team}};
+}
+
+Decision decide_put(const State& state, const PutPool& command) {
+  const auto& pool = command.pool;
+  for (const auto& tier : pool.tiers)
+    if (!state.find_tier(tier))
+      return fail(Reason::kUnknownObject, "there is no tier \"" + tier + "\"", "spec.tiers",
+                  "define the tier first, or correct its name");
+  const auto known = state.fleet().find_pool(pool.name);
+  if (!known) return Events{PoolPut{pool}};
+  const auto& before = state.fleet().pool(*known);
+  if (before == pool) return Events{};
+  const bool relaid = before.model != pool.model || before.static_layout != pool.static_layout ||
+                      before.layout_policy != pool.layout_policy;
+  if (relaid)
+    for (const auto node : state.fleet().nodes_of(*known))
+      if (holds_anything(state.fleet(), node))
+        return fail(Reason::kConflict,
+                    "the model or layout of pool " + pool.name + " cannot change while node " +
+                        state.fleet().node(node).name + " holds leases",
+                    "spec.layout", "cordon its nodes and wait until their leases have ended");
+  return Events{PoolPut{pool}};
+}
+
+Decision decide_put(const State& state, const PutNode& command) {
+  const auto pool = state.fleet().find_pool(command.pool);
+  if (!pool)
+    return fail(Reason::kUnknownObject, "there is no pool \"" + command.pool + "\"", "spec.pool",
+                "define the pool first, or correct its name");
+  const NodePut put{command.name, command.pool, command.gpus, command.cpu, command.memory};
+  const auto known = state.fleet().find_node(command.name);
+  if (!known) return Events{put};
+  const auto& node = state.fleet().node(*known);
+  if (node.pool != *pool)
+    return fail(Reason::kConflict, "node " + command.name + " cannot change its pool", "spec.pool",
+                "delete the node and declare it anew");
+  if (static_cast<std::size_t>(command.gpus) < node.gpus.size())
+    return fail(Reason::kConflict,
+                "node " + command.name + " has " + std::to_string(node.gpus.size()) +
+                    " GPUs, they cannot become fewer",
+                "spec.gpus", "delete the node and declare it anew");
+  if (static_cast<std::size_t>(command.gpus) == node.gpus.size() && command.cpu == node.cpu &&
+      command.memory == node.memory)
+    return Events{};
+  return Events{put};
+}
+
+Decision decide_apply(const State& state, const Apply& command, Instant now) {
+  State trial = state.clone();
+  Events all;
+  for (const auto& document : command.documents) {
+    auto events =
+        std::visit([&](const auto& one) { return decide_put(trial, one); }, document);
+    if (!events) return events;
+    for (auto& event : *events) {
+      trial.apply(event, now);
+      all.push_back(std::move(event));
+    }
+  }
+  return all;
+}
+
+Decision decide_delete(const State& state, const DeleteTier& command) {
+  if (!state.find_tier(command.name)) return unknown("tier", command.name);
+  for (const auto& pool : state.fleet().pools())
+    if (pool.carries(command.name))
+      return in_use("tier " + command.name, "pool " + pool.name, "take it off the pool first");
+  const auto* user = living(state, [&](const auto& r) { return r.tier == command.name; });
+  if (user)
+    return in_use("tier " + command.name, name_of_request(*user), "wait until it has ended");
+  return Events{TierDeleted{command.name}};
+}
+
+Decision decide_delete(const State& state, const DeleteTeam& command) {
+  if (!state.find_team(command.name)) return unknown("team", command.name);
+  const auto* user = living(state, [&](const auto& r) { return r.team == command.name; });
+  if (user)
+    return in_use("team " + command.name, name_of_request(*user), "cancel its requests first");
+  return Events{TeamDeleted{command.name}};
+}
+
+Decision decide_delete(const State& state, const DeletePool& command) {
+  const auto pool = state.fleet().find_pool(command.name);
+  if (!pool) return unknown("pool", command.name);
+  if (const auto& nodes = state.fleet().nodes_of(*pool); !nodes.empty())
+    return in_use("pool " + command.name, "node " + state.fleet().node(nodes.front()).name,
+                  "delete its nodes first");
+  for (const auto& [name, team] : state.teams())
+    if (team.quota(command.name))
+      return in_use("pool " + command.name, "the quota of team " + name, "take it off the team");
+  return Events{PoolDeleted{command.name}};
+}
+
+Decision decide_delete(const State& state, const DeleteNode& command) {
+  const auto node = state.fleet().find_node(command.name);
+  if (!node) return unknown("node", command.name);
+  if (holds_anything(state.fleet(), *node))
+    return in_use("node " + command.name, "leases",
+                  "cordon it and wait until they have ended: see `tessera get leases`");
+  return Events{NodeDeleted{command.name}};
+}
+
+Decision decide_token(const State& state, const PutToken& command) {
+  if (state.tokens().contains(command.token.name))
+    return fail(Reason::kAlreadyExists, "there is a token named \"" + command.token.name + "\"",
+                "name", "choose another name, or delete it first");
+  return Events{TokenPut{command.token}};
+}
+
+Decision decide_token(const State& state, const DeleteToken& command) {
+  if (!state.tokens().contains(command.name)) return unknown("token", command.name);
+  return Events{TokenDeleted{command.name}};
+}
+
+}  // namespace tessera::control

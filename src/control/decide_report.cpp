@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "control/decide.h"
+
+namespace tessera::control {
+namespace {
+
+using base::fail;
+using fleet::Health;
+using fleet::Slice;
+using fleet::SlicePhase;
+using fleet::SliceStatus;
+
+/// How often a request may lose its slices to broken devices before it fails for good.
+constexpr int kMostAttempts = 5;
+
+/// Turns one node's report into events. Several slices of one lease may change in one report, so
+/// what becomes of the leases is settled at the end.
+class ReportReader {
+ public:
+  ReportReader(const State& state, fleet::NodeIndex node, const fleet::NodeReport& report,
+               Instant now)
+      : state_(state), node_(node), report_(report), at_(now) {}
+
+  Events read() {
+    const auto& node = state_.fleet().node(node_);
+    if (node.phase != fleet::NodePhase::kReady || node.boot != report_.boot)
+      events_.push_back(NodeReady{node_, report_.boot});
+    for (const auto& gpu : report_.gpus)
+      if (gpu.number < node.gpus.size()) read_gpu(node.gpus[gpu.number], gpu);
+    settle_leases();
+    return std::move(events_);
+  }
+
+ private:
+  void read_gpu(GpuIndex index, const fleet::GpuReport& report) {
+    const auto& gpu = state_.fleet().gpu(index);
+    identify(index, gpu, report);
+    if (report.health == Health::kQuarantined) quarantine(index, report.detail);
+    for (const auto& slice_report : report.slices) {
+      if (const auto* slice = gpu.find(slice_report.generation))
+        read_slice(index, *slice, slice_report);
+    }
+  }
+
+  void identify(GpuIndex index, const fleet::Gpu& gpu, const fleet::GpuReport& report) {
+    if (!report.uuid.empty() && report.uuid != gpu.uuid) {
+      events_.push_back(GpuIdentified{index, report.uuid});
+      if (!gpu.uuid.empty())
+        quarantine(index, "the GPU was replaced: it was " + gpu.uuid + ", now it is " +
+                              report.uuid + "; restore it once the exchange is confirmed");
+    }
+    const auto& pool = state_.fleet().pool_of(index);
+    const auto model = state_.catalog().find_pci(report.pci_id);
+    if (model && *model != pool.model)
+      quarantine(index, "it is a " + state_.catalog().model(*model).key + ", pool " + pool.name +
+                            " has " + state_.catalog().model(pool.model).key);
+  }
+
+  void quarantine(GpuIndex index, const std::string& detail) {
+    if (state_.fleet().gpu(index).health == Health::kQuarantined) return;
+    if (!quarantined_.insert(index).second) return;
+    events_.push_back(GpuHealthChanged{index, Health::kQuarantined, detail});
+  }
+
+  void read_slice(GpuIndex index, const Slice& slice, const fleet::SliceReport& report) {
+    switch (report.status) {
+      case SliceStatus::kPending: return;
+      case SliceStatus::kReady:
+        if (slice.phase != SlicePhase::kPreparing) return;
+        events_.push_back(SliceReady{index, slice.generation, report.device});
+        settled_[slice.holder].ready += 1;
+        return;
+      case SliceStatus::kClean:
+        if (slice.phase != SlicePhase::kScrubbing && slice.phase != SlicePhase::kFailed) return;
+        // A failed slice of a lease that still stands is not given away under it.
+        if (slice.phase == SlicePhase::kFailed && promised(slice.holder)) return;
+        events_.push_back(SliceFreed{index, slice.generation, kept(index, slice)});
+        settled_[slice.holder].freed += 1;
+        return;
+      case SliceStatus::kFailed:
+        if (slice.phase != SlicePhase::kPreparing && slice.phase != SlicePhase::kInUse) return;
+        events_.push_back(SliceFailed{index, slice.generation, report.detail});
+        quarantine(index, report.detail);
+        settled_[slice.holder].failed = report.detail;
+        return;
+    }
+  }
+
+  bool promised(LeaseId id) const {
+    const auto* lease = state_.find(id);
+    return lease && lease->state <= request::LeaseState::kExpiring;
+  }
+
+  /// A clean MIG instance or vGPU may stay for the next one to take.
+  bool kept(GpuIndex index, const Slice& slice) const {
+    if (slice.phase == SlicePhase::kFailed) return false;
+    const auto* mig = std::get_if<fleet::MigSlice>(&slice.shape);
+    if (!mig) return false;
+    const auto& pool = state_.fleet().pool_of(index);
+    return !pool.fixed() || (pool.static_layout & catalog::bit(mig->instance)) != 0;
+  }
+
+  struct Settled {
+    int ready = 0;
+    int freed = 0;
+    std::optional<std::string> failed;
+  };
+
+  void settle_leases() {
+    for (const auto& [id, settled] : settled_) {
+      const auto* lease = state_.find(id);
+      if (!lease) continue;
+      if (settled.failed) {
+        end_failed(*lease, *settled.failed);
+      } else if (settled.ready > 0 && lease->state == request::LeaseState::kProvisioning &&
+                 count(*lease, SlicePhase::kInUse) + settled.ready == size(*lease)) {
+        events_.push_back(LeaseActivated{id, at_});
+      }
+      if (settled.freed > 0 && left(*lease) == settled.freed)
+        events_.push_back(LeaseEnded{id, at_});
+    }
+  }
+
+  void end_failed(const request::Lease& lease, const std::string& detail) {
+    if (lease.state > request::LeaseState::kExpiring) return;
+    const auto* request = state_.find(lease.request);
+    const bool again = request && request->attempts + 1 < kMostAttempts;
+    events_.push_back(LeaseEnding{lease.id, Reason::kDeviceFailed,
+                                  "a device failed: " + detail +
+                                      (again ? "; waiting for another" : "; given up"),
+                                  again});
+  }
+
+  static int size(const request::Lease& lease) { return static_cast<int>(lease.slices.size()); }
+
+  int count(const request::Lease& lease, SlicePhase phase) const {
+    return static_cast<int>(std::ranges::count_if(lease.slices, [&](const auto& leased) {
+      const auto* slice = state_.fleet().gpu(leased.gpu).find(leased.generation);
+      return slice && slice->phase == phase;
+    }));
+  }
+
+  /// Slices of the lease that were not verified free before this report.
+  int left(const request::Lease& lease) const {
+    return static_cast<int>(std::ranges::count_if(lease.slices, [&](const auto& leased) {
+      const auto* slice = state_.fleet().gpu(leased.gpu).find(leased.generation);
+      return slice && slice->holder == lease.id;
+    }));
+  }
+
+  const State& state_;
+  fleet::NodeIndex node_;
+  const fleet::NodeReport& report_;
+  Instant at_;
+  Events events_;
+  std::set<GpuIndex> quarantined_;
+  std::map<LeaseId, Settled> settled_;
+};
+
+}  // namespace
+
+Decision decide_report(const State& state, const Report& command, Instant now) {
+  const auto node = state.fleet().find_node(command.report.node);
+  if (!node) return unknown("node", command.report.node);
+  return ReportReader(state, *node, command.report, now).read();
+}
+
+Decision decide_silent(const State& state, const NodeSilent& command) {
+  const auto node = state.fleet().find_node(command.node);
+  if (!node) return unknown("node", command.node);
+  if (state.fleet().node(*node).phase != fleet::NodePhase::kReady) return Events{};
+  Events events{NodeLost{*node}};
+  // Whoever has its slice keeps it, but nobody should wait for one that a lost node may never
+  // make.
+  std::set<LeaseId> waiting;
+  for (const auto gpu : state.fleet().node(*node).gpus)
+    for (const auto& slice : state.fleet().gpu(gpu).slices)
+      if (slice.phase == SlicePhase::kPreparing) waiting.insert(slice.holder);
+  for (const auto id : waiting)
+    if (state.find(id)->state == request::LeaseState::kProvisioning)
+      events.push_back(LeaseEnding{id, Reason::kNodesAway,
+                                   "node " + command.node + " was lost; waiting for another", true});
+  return events;
+}
+
+Decision decide_cordon(const State& state, const Cordon& command) {
+  const auto node = state.fleet().find_node(command.node);
+  if (!node) return unknown("node", command.node);
+  if (state.fleet().node(*node).cordoned == command.cordoned) return Events{};
+  return Events{NodeCordoned{*node, command.cordoned}};
+}
+
+Decision decide_restore(const State& state, const Restore& command) {
+  const auto gpu = state.fleet().find_gpu(command.gpu);
+  if (!gpu) return unknown("gpu", command.gpu);
+  if (state.fleet().gpu(*gpu).health == Health::kHealthy) return Events{};
+  return Events{GpuHealthChanged{*gpu, Health::kHealthy, {}}};
+}
+
+}  // namespace tessera::control

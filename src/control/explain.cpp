@@ -1,0 +1,29 @@
+#include "placement/explain.h"
+
+#include "control/decide.h"
+#include "control/step.h"
+
+namespace tessera::control {
+
+placement::Explanation explain(const State& state, std::string_view team_name,
+                               const request::Need& need) {
+  const auto* team = state.find_team(team_name);
+  if (!team) {
+    placement::Explanation unknown_team;
+    unknown_team.reason = Reason::kUnknownObject;
+    unknown_team.message = "there is no team \"" + std::string(team_name) + "\"";
+    return unknown_team;
+  }
+  std::vector<placement::Ending> endings;
+  for (const auto& [at, id] : state.lease_ends()) {
+    if (endings.size() == placement::kForecastDepth) break;
+    endings.push_back({at, state.find(id)});
+  }
+  return placement::explain(world_of(state, *team), need, endings);
+}
+
+placement::Explanation explain(const State& state, const request::Request& request) {
+  return explain(state, request.team, matched_need(request));
+}
+
+}  // namespace tessera::control

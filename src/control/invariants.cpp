@@ -1,0 +1,285 @@
+#include "control/invariants.h"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <set>
+#include <variant>
+
+#include "control/step.h"
+
+namespace tessera::control {
+namespace {
+
+using catalog::Layout;
+using fleet::Gpu;
+using fleet::MigSlice;
+using fleet::SlicePhase;
+using Violation = std::optional<std::string>;
+
+/// The GPUs whose slices a step may have changed.
+class ChangedGpus {
+ public:
+  explicit ChangedGpus(const State& state) : state_(state) {}
+  std::set<GpuIndex> take() { return std::move(gpus_); }
+
+  void operator()(const LeaseGranted& event) {
+    for (const auto& slice : event.lease.slices) gpus_.insert(slice.gpu);
+  }
+  void operator()(const LeaseEnding& event) {
+    if (const auto* lease = state_.find(event.lease))
+      for (const auto& slice : lease->slices) gpus_.insert(slice.gpu);
+  }
+  void operator()(const SliceReady& event) { gpus_.insert(event.gpu); }
+  void operator()(const SliceFailed& event) { gpus_.insert(event.gpu); }
+  void operator()(const SliceFreed& event) { gpus_.insert(event.gpu); }
+  void operator()(const GpuHealthChanged& event) { gpus_.insert(event.gpu); }
+  void operator()(const PoolPut& event) {
+    if (const auto pool = state_.fleet().find_pool(event.pool.name))
+      for (const auto node : state_.fleet().nodes_of(*pool)) add(node);
+  }
+  void operator()(const NodePut& event) {
+    if (const auto node = state_.fleet().find_node(event.name)) add(*node);
+  }
+  void operator()(const auto&) {}
+
+ private:
+  void add(fleet::NodeIndex node) {
+    const auto& gpus = state_.fleet().node(node).gpus;
+    gpus_.insert(gpus.begin(), gpus.end());
+  }
+  const State& state_;
+  std::set<GpuIndex> gpus_;
+};
+
+/// An invariant of single GPUs: looks at those the step changed.
+class PerGpu : public Invariant {
+ public:
+  Violation check(const State& state, const Record& record) override {
+    ChangedGpus changed(state);
+    for (const auto& event : record.events) std::visit(changed, event);
+    for (const auto index : changed.take()) {
+      const auto& gpu = state.fleet().gpu(index);
+      if (!gpu.node.valid()) continue;
+      const auto& model = state.catalog().model(state.fleet().pool_of(index).model);
+      if (auto broken = check_gpu(state, gpu, model))
+        return state.fleet().gpu_name(index) + ": " + *broken;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  virtual Violation check_gpu(const State& state, const Gpu& gpu,
+                              const catalog::GpuModel& model) = 0;
+};
+
+/// Every slice that is not idle has exactly one lease, which knows it, and the other way round.
+class NoSliceHeldTwice final : public PerGpu {
+  std::string_view name() const override { return "NoSliceHeldTwice"; }
+
+  Violation check_gpu(const State& state, const Gpu& gpu, const catalog::GpuModel&) override {
+    std::set<std::uint64_t> generations;
+    for (const auto& slice : gpu.slices) {
+      const auto label = "slice " + std::to_string(slice.generation);
+      if (!generations.insert(slice.generation).second) return label + " is there twice";
+      if (slice.generation > gpu.generation) return label + " is newer than the GPU's last";
+      if (slice.phase == SlicePhase::kIdle) {
+        if (slice.holder.valid()) return label + " is idle and held";
+        continue;
+      }
+      const auto* lease = state.find(slice.holder);
+      if (!lease) return label + " is held by a lease that does not exist";
+      const bool known = std::ranges::any_of(lease->slices, [&](const auto& leased) {
+        return leased.generation == slice.generation && leased.shape == slice.shape &&
+               &state.fleet().gpu(leased.gpu) == &gpu;
+      });
+      if (!known) return label + " is unknown to its lease";
+    }
+    return std::nullopt;
+  }
+};
+
+/// One technology per GPU; MIG instances form a layout the catalog allows; a whole GPU is alone.
+class LayoutIsLegal final : public PerGpu {
+  std::string_view name() const override { return "LayoutIsLegal"; }
+
+  Violation check_gpu(const State&, const Gpu& gpu, const catalog::GpuModel& model) override {
+    Layout layout = 0;
+    std::set<catalog::Technology> technologies;
+    for (const auto& slice : gpu.slices) {
+      technologies.insert(fleet::technology_of(slice.shape));
+      const auto* mig = std::get_if<MigSlice>(&slice.shape);
+      if (!mig) continue;
+      if (layout & catalog::bit(mig->instance)) return "an instance is there twice";
+      layout |= catalog::bit(mig->instance);
+    }
+    if (!model.layouts.legal(layout)) return "the MIG layout is not legal";
+    if (technologies.size() > 1) return "slices of several technologies";
+    if (technologies.contains(catalog::Technology::kWhole) && gpu.slices.size() > 1)
+      return "a whole GPU that is shared";
+    return std::nullopt;
+  }
+};
+
+/// No GPU gives more memory or compute than it has, and no grant exceeds its team's limit.
+class CapacityNeverExceeded final : public PerGpu {
+  std::string_view name() const override { return "CapacityNeverExceeded"; }
+
+  Violation check(const State& state, const Record& record) override {
+    for (const auto& event : record.events) {
+      const auto* granted = std::get_if<LeaseGranted>(&event);
+      if (!granted) continue;
+      const auto& pool = state.fleet().pool(granted->lease.pool);
+      const auto* team = state.find_team(granted->lease.team);
+      const auto* quota = team ? team->quota(pool.name) : nullptr;
+      if (quota && quota->limit &&
+          !state.usage(team->name, granted->lease.pool).within(*quota->limit))
+        return "team " + team->name + " is above its limit in pool " + pool.name;
+    }
+    return PerGpu::check(state, record);
+  }
+
+  Violation check_gpu(const State&, const Gpu& gpu, const catalog::GpuModel& model) override {
+    const auto occupancy = fleet::occupancy_of(gpu);
+    fleet::Cost held;
+    for (const auto& slice : gpu.slices)
+      if (slice.phase != SlicePhase::kIdle) held += fleet::cost_of(slice.shape, model);
+    // Every share's compute is rounded up to a whole unit, memory likewise.
+    const base::GpuFraction rounding(occupancy.tenants);
+    const fleet::Cost whole{base::kWholeGpu + rounding, base::kWholeGpu + rounding};
+    if (occupancy.share_memory.count() > 0 && occupancy.share_memory > model.memory)
+      return "more memory is shared out than it has";
+    if (occupancy.share_compute.count() > 1000 * occupancy.share_ceiling)
+      return "more compute is shared out than promised";
+    if (occupancy.technology != catalog::Technology::kTimeSlicing && !held.within(whole))
+      return "slices take more than the whole";
+    return std::nullopt;
+  }
+};
+
+/// Along the memory axis, what is held, what could still be made and what is stranded never
+/// overlap and make up the GPU.
+class LedgerConserves final : public PerGpu {
+  std::string_view name() const override { return "LedgerConserves"; }
+
+  static std::uint64_t span(const catalog::GpuModel& model, Layout layout) {
+    std::uint64_t axis = 0;
+    for (; layout != 0; layout &= layout - 1) {
+      const auto placement =
+          model.layouts.instance(static_cast<catalog::InstanceIndex>(std::countr_zero(layout)))
+              .placement;
+      axis |= ((std::uint64_t{1} << placement.size) - 1) << placement.start;
+    }
+    return axis;
+  }
+
+  Violation check_gpu(const State&, const Gpu& gpu, const catalog::GpuModel& model) override {
+    const auto occupancy = fleet::occupancy_of(gpu);
+    if (!model.mig_capable() || occupancy.technology != catalog::Technology::kMig)
+      return std::nullopt;
+    const auto whole = (std::uint64_t{1} << model.memory_slices) - 1;
+    const auto held = span(model, occupancy.held);
+    const auto free = span(model, model.layouts.addable(occupancy.held));
+    const auto stranded = whole & ~held & ~free;
+    if ((held & free) != 0) return "a part is both held and free";
+    if ((held | free | stranded) != whole) return "a part is outside the GPU";
+    return std::nullopt;
+  }
+};
+
+/// Nothing is granted over a slice that was not verified free. Keeps its own books from the
+/// events, apart from the state's.
+class ScrubBeforeReuse final : public Invariant {
+  std::string_view name() const override { return "ScrubBeforeReuse"; }
+
+  Violation check(const State& state, const Record& record) override {
+    for (const auto& event : record.events) {
+      if (const auto* freed = std::get_if<SliceFreed>(&event))
+        live_[freed->gpu].erase(freed->generation);
+      if (const auto* granted = std::get_if<LeaseGranted>(&event))
+        for (const auto& slice : granted->lease.slices)
+          if (auto broken = add(state, slice)) return broken;
+    }
+    return std::nullopt;
+  }
+
+  Violation add(const State& state, const request::LeasedSlice& slice) {
+    auto& live = live_[slice.gpu];
+    for (const auto& [generation, shape] : live)
+      if (collide(state, slice.gpu, shape, slice.shape))
+        return state.fleet().gpu_name(slice.gpu) + ": granted over slice " +
+               std::to_string(generation) + ", which was not verified free";
+    live.emplace(slice.generation, slice.shape);
+    return std::nullopt;
+  }
+
+  static bool collide(const State& state, GpuIndex gpu, const fleet::SliceShape& a,
+                      const fleet::SliceShape& b) {
+    if (a.index() != b.index() || std::holds_alternative<fleet::WholeSlice>(a)) return true;
+    const auto* mig_a = std::get_if<MigSlice>(&a);
+    const auto* mig_b = std::get_if<MigSlice>(&b);
+    if (!mig_a || !mig_b) return false;
+    const auto& layouts = state.catalog().model(state.fleet().pool_of(gpu).model).layouts;
+    return (layouts.conflicts(mig_a->instance) & catalog::bit(mig_b->instance)) != 0;
+  }
+
+  std::map<GpuIndex, std::map<std::uint64_t, fleet::SliceShape>> live_;
+};
+
+/// Nobody waits for what fits, and every "fits now if" fits. Looks at the queue's heads every few
+/// steps.
+class ExplainAgreesWithPlace final : public Invariant {
+  std::string_view name() const override { return "ExplainAgreesWithPlace"; }
+
+  Violation check(const State& state, const Record& record) override {
+    if (record.revision % 16 != 0) return std::nullopt;
+    for (const auto id : state.waiting().heads()) {
+      const auto& request = *state.find(id);
+      const auto why = explain(state, request);
+      const auto label = "req-" + std::to_string(id.value());
+      if (why.spot) return label + " waits, but fits now";
+      for (const auto& other : why.alternatives) {
+        if (other.kind == placement::Alternative::Kind::kLater) continue;
+        if (!explain(state, request.team, other.need).spot)
+          return label + " was offered what does not fit: " + other.text;
+      }
+    }
+    return std::nullopt;
+  }
+};
+
+/// Everything derived is what it would be if it were built anew from what is stored.
+class DerivedMatchesStored final : public Invariant {
+  std::string_view name() const override { return "DerivedMatchesStored"; }
+
+  Violation check(const State& state, const Record& record) override {
+    if (record.revision % 64 != 0) return std::nullopt;
+    const auto fresh = state.clone();
+    if (fresh.waiting().heads() != state.waiting().heads()) return "the queue differs";
+    if (fresh.next_due() != state.next_due()) return "the timers differ";
+    if (fresh.index().classes() != state.index().classes()) return "the classes differ";
+    for (std::size_t i = 0; i < state.fleet().pools().size(); ++i) {
+      const fleet::PoolIndex pool(i);
+      if (fresh.index().totals(pool) != state.index().totals(pool)) return "the totals differ";
+      for (const auto& [name, team] : state.teams())
+        if (fresh.usage(name, pool) != state.usage(name, pool)) return "use of " + name + " differs";
+    }
+    return std::nullopt;
+  }
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Invariant>> all_invariants() {
+  std::vector<std::unique_ptr<Invariant>> all;
+  all.push_back(std::make_unique<NoSliceHeldTwice>());
+  all.push_back(std::make_unique<LayoutIsLegal>());
+  all.push_back(std::make_unique<CapacityNeverExceeded>());
+  all.push_back(std::make_unique<LedgerConserves>());
+  all.push_back(std::make_unique<ScrubBeforeReuse>());
+  all.push_back(std::make_unique<ExplainAgreesWithPlace>());
+  all.push_back(std::make_unique<DerivedMatchesStored>());
+  return all;
+}
+
+}  // namespace tessera::control

@@ -1,0 +1,179 @@
+#include "control/state.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace tessera::control {
+namespace {
+
+template <class Map, class Key>
+auto* find_in(Map& map, const Key& key) {
+  const auto found = map.find(key);
+  return found == map.end() ? nullptr : &found->second;
+}
+
+/// Due times are kept as (when, id) in order.
+template <class Id>
+std::vector<Id> due(const std::set<std::pair<Instant, Id>>& timers, Instant now,
+                    std::size_t most) {
+  std::vector<Id> found;
+  for (const auto& [at, id] : timers) {
+    if (at > now || found.size() == most) break;
+    found.push_back(id);
+  }
+  return found;
+}
+
+bool promised(const request::Lease& lease) {
+  return lease.state <= request::LeaseState::kExpiring;
+}
+
+}  // namespace
+
+State::State(std::shared_ptr<const catalog::Catalog> catalog) : catalog_(std::move(catalog)) {}
+
+State State::clone() const {
+  State copy(catalog_);
+  copy.revision_ = revision_;
+  copy.next_request_ = next_request_;
+  copy.next_lease_ = next_lease_;
+  copy.tiers_ = tiers_;
+  copy.teams_ = teams_;
+  copy.tokens_ = tokens_;
+  copy.fleet_ = fleet_;
+  copy.requests_ = requests_;
+  copy.leases_ = leases_;
+  copy.rebuild();
+  return copy;
+}
+
+const request::Request* State::find(RequestId id) const {
+  return find_in(requests_, id);
+}
+const request::Lease* State::find(LeaseId id) const {
+  return find_in(leases_, id);
+}
+const tenancy::Tier* State::find_tier(std::string_view name) const {
+  return find_in(tiers_, name);
+}
+const tenancy::Team* State::find_team(std::string_view name) const {
+  return find_in(teams_, name);
+}
+
+const tenancy::Token* State::find_token_by_digest(std::string_view digest) const {
+  const auto* name = find_in(token_by_digest_, digest);
+  return name ? find_in(tokens_, *name) : nullptr;
+}
+
+const request::Request* State::find_by_key(std::string_view actor, std::string_view key) const {
+  if (key.empty()) return nullptr;
+  const auto* id = find_in(request_by_key_, std::pair(std::string(actor), std::string(key)));
+  return id ? find(*id) : nullptr;
+}
+
+fleet::Cost State::usage(std::string_view team, fleet::PoolIndex pool) const {
+  const auto& use = use_by(team);
+  return pool.value() < use.size() ? use[pool.value()] : fleet::Cost{};
+}
+
+const placement::UseByPool& State::use_by(std::string_view team) const {
+  const auto* use = find_in(use_, team);
+  return use ? *use : no_use_;
+}
+
+std::optional<Instant> State::next_due() const {
+  std::optional<Instant> next;
+  if (!lease_timers_.empty()) next = lease_timers_.begin()->first;
+  if (!request_timers_.empty())
+    next = std::min(next.value_or(Instant::max()), request_timers_.begin()->first);
+  return next;
+}
+
+std::vector<LeaseId> State::due_leases(Instant now, std::size_t most) const {
+  return due(lease_timers_, now, most);
+}
+std::vector<RequestId> State::due_requests(Instant now, std::size_t most) const {
+  return due(request_timers_, now, most);
+}
+
+void State::file(const request::Request& request) {
+  if (request.state == request::RequestState::kQueued) waiting_.add(request);
+  if (request::terminal(request.state))
+    request_timers_.emplace(request.ended + kRequestMemory, request.id);
+  if (!request.idempotency_key.empty())
+    request_by_key_[{request.submitted_by, request.idempotency_key}] = request.id;
+}
+
+void State::unfile(const request::Request& request) {
+  if (request.state == request::RequestState::kQueued) waiting_.remove(request);
+  if (request::terminal(request.state))
+    request_timers_.erase({request.ended + kRequestMemory, request.id});
+  if (!request.idempotency_key.empty())
+    request_by_key_.erase({request.submitted_by, request.idempotency_key});
+}
+
+namespace {
+
+/// When a lease needs attention next: its notice, then its end.
+Instant timer_of(const request::Lease& lease, const std::map<std::string, tenancy::Tier,
+                                                             std::less<>>& tiers) {
+  if (lease.state != request::LeaseState::kActive) return lease.expires;
+  const auto* tier = find_in(tiers, lease.tier);
+  return tier ? lease.expires - tier->notice : lease.expires;
+}
+
+}  // namespace
+
+void State::file(const request::Lease& lease) {
+  if (promised(lease)) {
+    lease_ends_.emplace(lease.expires, lease.id);
+    lease_timers_.emplace(lease_timer_at_[lease.id] = timer_of(lease, tiers_), lease.id);
+  }
+  if (lease.state == request::LeaseState::kEnded) return;
+  auto& use = use_[lease.team];
+  if (use.size() <= lease.pool.value()) use.resize(lease.pool.value() + 1);
+  use[lease.pool.value()] += lease.cost;
+  auto& tier = use_by_tier_[lease.tier];
+  tier.cost += lease.cost;
+  tier.slices += static_cast<int>(lease.slices.size());
+}
+
+void State::unfile(const request::Lease& lease) {
+  if (promised(lease)) {
+    lease_ends_.erase({lease.expires, lease.id});
+    const auto timer = lease_timer_at_.find(lease.id);
+    lease_timers_.erase({timer->second, lease.id});
+    lease_timer_at_.erase(timer);
+  }
+  if (lease.state == request::LeaseState::kEnded) return;
+  use_[lease.team][lease.pool.value()] -= lease.cost;
+  auto& tier = use_by_tier_[lease.tier];
+  tier.cost -= lease.cost;
+  tier.slices -= static_cast<int>(lease.slices.size());
+}
+
+void State::rebuild() {
+  fleet_.reindex();
+  index_.rebuild(fleet_, *catalog_);
+  use_.clear();
+  use_by_tier_.clear();
+  waiting_.clear();
+  lease_ends_.clear();
+  lease_timers_.clear();
+  lease_timer_at_.clear();
+  request_timers_.clear();
+  token_by_digest_.clear();
+  request_by_key_.clear();
+  for (const auto& [name, token] : tokens_) token_by_digest_[token.digest] = name;
+  for (const auto& [id, request] : requests_) file(request);
+  for (const auto& [id, lease] : leases_) file(lease);
+}
+
+void State::apply(const Record& record) {
+  CHECK_MSG(record.revision == revision_ + 1, std::to_string(record.revision));
+  for (const auto& event : record.events) apply(event, record.at);
+  revision_ = record.revision;
+}
+
+}  // namespace tessera::control

@@ -1,0 +1,78 @@
+#include "control/step.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/check.h"
+#include "control/decide.h"
+
+namespace tessera::control {
+namespace {
+
+/// Can this event make a waiting request fit that did not fit before?
+struct MakesRoom {
+  bool operator()(const TierPut&) const { return true; }
+  bool operator()(const TeamPut&) const { return true; }
+  bool operator()(const PoolPut&) const { return true; }
+  bool operator()(const NodePut&) const { return true; }
+  bool operator()(const NodeCordoned& event) const { return !event.cordoned; }
+  bool operator()(const NodeReady&) const { return true; }
+  bool operator()(const GpuHealthChanged& event) const {
+    return event.health == fleet::Health::kHealthy;
+  }
+  bool operator()(const SliceFreed&) const { return true; }
+  bool operator()(const LeaseEnding& event) const { return event.requeue; }
+  bool operator()(const LeaseEnded&) const { return true; }
+  bool operator()(const auto&) const { return false; }
+};
+
+/// Where the waiting request would go now.
+std::optional<LeaseGranted> try_grant(const State& state, const request::Request& request,
+                                      Instant now) {
+  const auto* team = state.find_team(request.team);
+  CHECK_MSG(team != nullptr, request.team);
+  const auto world = world_of(state, *team);
+  const auto need = matched_need(request);
+  const auto matched = placement::match(world.for_matching(), need);
+  if (!matched) return std::nullopt;
+  const auto placed = placement::place(world, *matched, need);
+  if (!placed) return std::nullopt;
+  return grant(state, request, *placed, now);
+}
+
+/// Tries the head of every line of the queue, oldest first. A line whose head does not fit is done
+/// with: room only becomes less while granting.
+void grant_waiting(State& state, Instant now, std::vector<Event>& events) {
+  const auto heads = state.waiting().heads();
+  std::set<RequestId> queue(heads.begin(), heads.end());
+  while (!queue.empty()) {
+    const auto& request = *state.find(*queue.begin());
+    queue.erase(queue.begin());
+    auto granted = try_grant(state, request, now);
+    if (!granted) continue;
+    state.apply(*granted, now);
+    events.push_back(std::move(*granted));
+    if (const auto next = state.waiting().head_of(request)) queue.insert(*next);
+  }
+}
+
+}  // namespace
+
+base::Result<Record> step(State& state, const Command& command, const tenancy::Actor& actor,
+                          Instant now) {
+  auto decided = decide(state, command, actor, now);
+  if (!decided) return std::unexpected(decided.error());
+  Record record{state.revision(), now, actor, std::move(*decided)};
+  if (record.events.empty()) return record;
+  bool room = false;
+  for (const auto& event : record.events) {
+    state.apply(event, now);
+    room |= std::visit(MakesRoom{}, event);
+  }
+  if (room) grant_waiting(state, now, record.events);
+  record.revision = state.revision() + 1;
+  state.commit_revision(record.revision);
+  return record;
+}
+
+}  // namespace tessera::control
