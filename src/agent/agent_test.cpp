@@ -214,6 +214,7 @@ TEST_F(AgentTest, AHungGpuIsLeftAloneUntilItAnswers) {
   bench_.agent_->on_target({"node-1", 1, {{0, {}, true, {slice}}, {1, {}, true, {slice}}}});
   bench_.run(30s);
   EXPECT_EQ(bench_.told(0).health, Health::kQuarantined);
+  EXPECT_EQ(bench_.told(0).slices.at(0).status, SliceStatus::kPending);
   EXPECT_EQ(bench_.told(1).slices.at(0).status, SliceStatus::kReady);
   bench_.machine_.release(0);
   bench_.run(10s);

@@ -306,4 +306,11 @@ std::vector<SliceReport> slices_of_lost(const fleet::GpuTarget& target, const st
   return slices;
 }
 
+std::vector<SliceReport> slices_of_hung(const fleet::GpuTarget& target, const std::string& detail) {
+  std::vector<SliceReport> slices;
+  for (const auto& slice : target.slices)
+    slices.push_back({slice.generation, SliceStatus::kPending, {}, detail});
+  return slices;
+}
+
 }  // namespace tessera::agent

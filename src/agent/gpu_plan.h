@@ -50,8 +50,12 @@ struct GpuPlan {
 /// The GPU must be answering.
 GpuPlan plan_gpu(const GpuView& view);
 
-/// For a GPU that does not answer: which of the slices are lost with it.
+/// For a GPU that has fallen off the bus: what leases hold there is lost with it.
 std::vector<fleet::SliceReport> slices_of_lost(const fleet::GpuTarget& target,
+                                               const std::string& detail);
+
+/// For a GPU that does not answer: nothing can be said of it, so nothing is called ready or clean.
+std::vector<fleet::SliceReport> slices_of_hung(const fleet::GpuTarget& target,
                                                const std::string& detail);
 
 }  // namespace tessera::agent

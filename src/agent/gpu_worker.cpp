@@ -121,15 +121,17 @@ GpuWorker::Turn GpuWorker::turn(const GpuTarget& target, const GpuState& state,
     turn.report.slices = slices_of_lost(target, turn.report.detail);
     return turn;
   }
-  auto plan = plan_gpu({target, state, model, can, memory_, underway_ ? &*underway_ : nullptr});
+  const bool hung = state.condition == Condition::kHung;
+  auto plan =
+      hung ? GpuPlan{{}, slices_of_hung(target, describe(state, now).detail)}
+           : plan_gpu({target, state, model, can, memory_, underway_ ? &*underway_ : nullptr});
   forget_what_is_gone(target, plan);
   tell_trouble(plan, options);
   if (const auto due = limit_patience(target, plan, now, options)) earlier(turn.wake_at, *due);
   remember_prepared(target, plan);
 
-  const bool free = !call_ && state.condition == Condition::kAnswering;
   for (const auto& step : plan.steps) {
-    if (!free) break;
+    if (call_) break;
     const auto trouble = troubles_.find(step.operation);
     if (trouble == troubles_.end() || trouble->second.retry_at <= now) {
       turn.submit = step.operation;

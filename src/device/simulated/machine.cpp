@@ -58,9 +58,9 @@ void Machine::hang_next(GpuNumber gpu) {
 void Machine::release(GpuNumber gpu) {
   auto& bay = gpus_.at(gpu);
   bay.hang_next = false;
-  if (bay.jobs.empty() || !bay.jobs.front().hangs) return;
-  bay.jobs.front().hangs = false;
-  schedule(bay, now());
+  const bool stuck = !bay.jobs.empty() && bay.jobs.front().hangs;
+  for (auto& job : bay.jobs) job.hangs = false;
+  if (stuck) schedule(bay, now());
 }
 
 void Machine::lose(GpuNumber gpu) {

@@ -63,7 +63,7 @@ class Machine {
   // Faults.
 
   void fail_next(const InjectedFailure& failure);
-  /// The next operation on the GPU hangs, and all behind it, until release() or reboot().
+  /// The next operation handed to the GPU hangs, and all behind it, until release() or reboot().
   void hang_next(GpuNumber gpu);
   void release(GpuNumber gpu);
   void lose(GpuNumber gpu);
