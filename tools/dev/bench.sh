@@ -4,6 +4,8 @@
 bench() {
   local program results=$kBuildRoot/bench
   setup build console test
+  configure release
+  cmake -DTESSERA_BENCH=ON "$kBuildRoot/release" >/dev/null
   build release
   mkdir -p "$results"
   for program in "$kBuildRoot"/release/bench/*_bench; do
