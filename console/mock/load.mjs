@@ -31,7 +31,7 @@ export function startLoad(world, seed = 7) {
     world.submit({ team: pick(teams), ...need, duration: pick(kDurations) });
   };
   const gpus = world.gpus();
-  for (let i = 0; i < gpus.length * 1.9; i++) one();
+  for (let i = 0; i < gpus.length * 3.4; i++) one();
   const cordoned = [...world.nodes.values()].at(-1);
   cordoned.status.cordoned = true;
   if (gpus.length > 12) Object.assign(gpus[11], { health: "quarantined", detail: "XID 94: contained memory error" });

@@ -50,7 +50,7 @@ export function gpuMatches(gpu: Gpu, text: string): boolean {
     .every((word) => hay.includes(word));
 }
 
-/** Rounds the axis of the largest GPU up to ticks of 10 or 20 GiB: [0, 20, 40, 60, 80]. */
+/** Marks of the memory axis: [0, 20, 40, 60, 80]. */
 export function ticksOf(gib: number): number[] {
   const step = gib > 200 ? 50 : gib > 48 ? 20 : gib > 24 ? 10 : 5;
   const ticks: number[] = [];

@@ -27,6 +27,17 @@ export function formatMemory(mib: number): string {
   return `${Number(gib.toFixed(gib < 100 ? 2 : 0))} GiB`;
 }
 
+/**
+ * A need as it was most likely asked for: the server keeps 10 GB as 9537 MiB, so a whole number of
+ * decimal gigabytes is shown as such.
+ */
+export function showNeed(text: string | null | undefined): string {
+  const mib = parseMemory(text);
+  const gb = Math.floor((mib * kMiB) / 1e9);
+  const whole = gb > 0 && Math.ceil((gb * 1e9) / kMiB) === mib;
+  return mib % 1024 !== 0 && whole ? `${gb} GB` : showMemory(text);
+}
+
 /** The server's text for people: "9984MiB" -> "9.75 GiB". Unknown text is shown as it is. */
 export function showMemory(text: string | null | undefined): string {
   const mib = parseMemory(text);
@@ -91,7 +102,9 @@ export function instant(text: string | null | undefined): number {
 /** Local wall-clock time; with the day where it is not today. */
 export function clock(ms: number, now: number): string {
   const date = new Date(ms);
-  const time = date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  const time = date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
   if (date.toDateString() === new Date(now).toDateString()) return time;
-  return `${date.toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "short" })}, ${time}`;
+  const near = Math.abs(ms - now) < 6 * 86400_000;
+  const day = date.toLocaleDateString("en-GB", near ? { weekday: "short" } : { day: "numeric", month: "short" });
+  return `${day} ${time}`;
 }

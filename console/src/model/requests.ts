@@ -1,5 +1,5 @@
 import type { Need, Request, RequestState } from "../api/types";
-import { showMemory } from "./quantity";
+import { showNeed } from "./quantity";
 
 export type Group = "waiting" | "running" | "ended";
 
@@ -28,10 +28,10 @@ export const canRelease = (state: RequestState): boolean =>
   state === "active" || state === "expiring" || state === "provisioning";
 export const canRenew = (state: RequestState): boolean => state === "active" || state === "expiring";
 
-/** The need in a few words, weakest promise left out: "2 × 10 GiB · 25 % · partition". */
+/** The need in a few words, weakest promise left out: "2 × 10 GB · 25 % · partition". */
 export function wantOf(need: Need): string {
   const parts: string[] = [];
-  const memory = showMemory(need.memory);
+  const memory = showNeed(need.memory);
   if (memory && !memory.startsWith("0 ")) parts.push(memory);
   if (need.compute) parts.push(`${need.compute} %`);
   if (need.sms) parts.push(`${need.sms} SMs`);
@@ -92,7 +92,8 @@ export interface Step {
 
 export function stepsOf(request: Request): Step[] {
   const state = request.status.state;
-  const labels = ["Submitted", "Matched", "Approved", "Placed", "Active", "Released"];
+  const waiting = state === "approved" || state === "queued";
+  const labels = ["Submitted", "Matched", "Approved", waiting ? "Queued" : "Placed", "Active", "Released"];
   const reached: Record<RequestState, number> = {
     submitted: 0,
     matched: 1,

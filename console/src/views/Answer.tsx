@@ -1,25 +1,29 @@
-import type { Need, Spot } from "../api/types";
+import type { Gpu, Need, Spot, Technology } from "../api/types";
 import { formatPrice, parseDuration, parseMemory, showMemory } from "../model/quantity";
-import { axisOf, segmentsOf } from "../model/segments";
+import { segmentsOf } from "../model/segments";
 import { markOf, store } from "../state";
 import { Why } from "./Why";
 import type { Answer as AnswerOf } from "./useAnswer";
+
+/** How much of its GPU's memory axis a slice takes, read from its profile's name. */
+export function shareOf(profile: string, technology: Technology, gpu: Gpu): number {
+  const mib = parseMemory(gpu.status.memory) || 1;
+  if (technology === "whole") return 1;
+  const share = /-(\d+(?:MiB|GiB))$/.exec(profile)?.[1];
+  if (share) return Math.min(1, parseMemory(share) / mib);
+  const gb = Number(/(\d+)gb/.exec(profile)?.[1] ?? /-(\d+)[A-Z]$/.exec(profile)?.[1] ?? 0);
+  const slices = gpu.status.memorySlices;
+  const part = (gb * 1024) / mib;
+  return Math.min(1, slices > 0 ? Math.max(1, Math.round(part * slices)) / slices : part);
+}
 
 /** The GPU the slice would be made on, with the slice drawn in. */
 function Preview({ spot, team }: { spot: Spot; team: string }) {
   const first = spot.slices[0];
   const gpu = first && store.kinds.Gpu.get(first.gpu);
   if (!first || !gpu) return null;
-  const model = store.kinds.Gpu.get(first.gpu)?.status;
   const own = spot.slices.filter((slice) => slice.gpu === first.gpu);
-  const axis = first.technology === "mig" ? model?.memorySlices || axisOf(gpu) : parseMemory(model?.memory);
-  const sizeOf = (profile: string, technology: string): number => {
-    if (technology === "whole") return 1;
-    const shown = /-(\d+)(MiB|GiB)$/.exec(profile);
-    if (shown) return parseMemory(`${shown[1]}${shown[2]}`) / axis;
-    const gb = Number(/(\d+)gb/.exec(profile)?.[1] ?? 0);
-    return gb / (Math.round(parseMemory(gpu.status.memory) / 1024 / 10) * 10 || gb || 1);
-  };
+  const axis = first.technology === "mig" && gpu.status.memorySlices > 0 ? gpu.status.memorySlices : parseMemory(gpu.status.memory) || 1;
   const mark = markOf(team);
   return (
     <figure class="preview">
@@ -37,7 +41,7 @@ function Preview({ spot, team }: { spot: Spot; team: string }) {
             class={`seg proposed t${mark.colour}`}
             style={{
               left: `${(slice.technology === "whole" ? 0 : slice.start / axis) * 100}%`,
-              width: `${sizeOf(slice.profile, slice.technology) * 100}%`,
+              width: `${shareOf(slice.profile, slice.technology, gpu) * 100}%`,
             }}
           >
             <b>{mark.letters}</b>

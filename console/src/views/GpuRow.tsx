@@ -19,7 +19,7 @@ export function describe(gpu: Gpu, segment: Segment): string {
   return `${where}: ${size} ${segment.kind === "free" ? "free" : "stranded, no slice can be made here"}`;
 }
 
-function classOf(segment: Segment, index: number, gpu: string): string {
+function classOf(segment: Segment, index: number, gpu: string, width: number): string {
   const { slice, kind } = segment;
   const names = ["seg"];
   if (!slice) names.push(kind);
@@ -31,6 +31,7 @@ function classOf(segment: Segment, index: number, gpu: string): string {
       if (mark.round > 0) names.push("second");
     }
   }
+  if (segment.size * width < 0.1) names.push("narrow");
   const wanted = highlighted.value;
   if (wanted && slice?.team !== wanted) names.push("dim");
   const chosen = selected.value;
@@ -47,7 +48,7 @@ function Label({ segment, width }: { segment: Segment; width: number }) {
   return (
     <>
       {slice.team && <b>{markOf(slice.team).letters}</b>}
-      {room > 0.2 && <span>{slice.profile}</span>}
+      {room > 0.24 && <span>{slice.profile}</span>}
       {slice.phase === "failed" && <em>!</em>}
     </>
   );
@@ -78,7 +79,7 @@ export const GpuRow = memo(function GpuRow({ name }: { name: string }) {
               data-index={index}
               tabIndex={(at?.gpu === name && at.index === index) || (first && index === 0) ? 0 : -1}
               aria-label={describe(gpu, segment)}
-              class={classOf(segment, index, name)}
+              class={classOf(segment, index, name, width)}
               style={{ left: `${segment.start * 100}%`, width: `${segment.size * 100}%` }}
             >
               <Label segment={segment} width={width} />

@@ -238,7 +238,7 @@ export function NewRequestView() {
           </div>
         </Field>
         <IsolationChoice />
-        <div class="fields">
+        <div class="fields uneven">
           <Field id="duration" label="For" error={wrong("duration")}>
             <div class="with-chips">
               <Text id="duration" placeholder="8h" wrong={wrong("duration") !== ""} />
@@ -259,7 +259,7 @@ export function NewRequestView() {
         <More wrong={wrong} />
         <div class="ask-submit">
           <button class="button primary large" disabled={busy || problem !== null || teams.length === 0}>
-            {busy ? "Asking…" : answer?.kind === "fits" ? "Request it" : "Join the queue"}
+            {busy ? "Asking…" : answer?.kind === "waits" ? "Join the queue" : "Request it"}
           </button>
           {teams.length === 0 && <p class="note">Your role may look, but not ask.</p>}
         </div>

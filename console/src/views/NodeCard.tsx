@@ -49,8 +49,8 @@ export const NodeCard = memo(function NodeCard({ name, gpus }: { name: string; g
       <header>
         <h3>{name}</h3>
         {trouble && <span class="badge">{trouble}</span>}
-        <Ruler />
       </header>
+      <Ruler />
       {drawn ? (
         <div role="grid" aria-label={`GPUs of ${name}`} class="rows">
           {names.map((gpu) => (

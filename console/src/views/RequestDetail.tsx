@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Alternative, Explanation, Need, Request } from "../api/types";
-import { formatPrice, showMemory } from "../model/quantity";
+import { formatPrice } from "../model/quantity";
 import { canCancel, compactNeed, groupOf, stepsOf, wantOf } from "../model/requests";
 import { attempt, go } from "../navigation";
 import { api, isOperator, mayActFor, store } from "../state";
@@ -131,7 +131,6 @@ function factsOf(request: Request): [string, ComponentChildren][] {
   const rows: [string, ComponentChildren][] = [["Team", <Team name={spec.team} />]];
   if (spec.purpose) rows.push(["Purpose", spec.purpose]);
   rows.push(["Want", wantOf(spec)]);
-  if (spec.memory && showMemory(spec.memory) !== spec.memory) rows.push(["Memory", <code>{spec.memory}</code>]);
   if (status.tier) rows.push(["Tier", status.tier]);
   if (spec.pool) rows.push(["Pool", spec.pool]);
   if (spec.models?.length) rows.push(["Models", spec.models.join(", ")]);

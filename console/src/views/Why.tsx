@@ -64,9 +64,11 @@ export function Why({ answer, onSwitch }: { answer: Explanation; onSwitch?: (a: 
   const alternatives = answer.alternatives ?? [];
   return (
     <section class="why" aria-label="Explanation">
-      <p class="message">
-        {answer.reason && <span class="code">{answer.reason}</span>} {answer.message}
-      </p>
+      {answer.message && (
+        <p class="message">
+          {answer.reason && <span class="code">{answer.reason}</span>} {answer.message}
+        </p>
+      )}
       {(answer.position || answer.eta) && (
         <p class="outlook">
           {answer.position ? (

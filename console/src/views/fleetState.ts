@@ -31,9 +31,11 @@ export const groups = computed<PoolGroup[]>(() => {
 /** GPUs in the order of the screen, for the arrow keys. */
 export const order = computed(() => groups.value.flatMap((pool) => pool.nodes.flatMap((node) => node.gpus)));
 
-export const largestGib = computed(() =>
-  Math.max(1, ...store.kinds.Gpu.all().map((gpu) => parseMemory(gpu.status.memory) / 1024)),
-);
+/** Length of the fleet's common axis in GiB: the largest GPU's memory, rounded up to fives. */
+export const largestGib = computed(() => {
+  const gib = store.kinds.Gpu.all().reduce((most, gpu) => Math.max(most, parseMemory(gpu.status.memory) / 1024), 1);
+  return Math.ceil(gib / 5) * 5;
+});
 
 export const cellId = (gpu: string, index: number): string => `cell:${gpu}:${index}`;
 
