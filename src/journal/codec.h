@@ -15,9 +15,9 @@ class State;
 
 /// Records and snapshots as bytes (the form is described in journal/binary.h).
 ///
-/// Decoding takes any bytes: it returns an error for what is not a record or a snapshot. Whether
-/// well-formed bytes are also *ours* is the journal's business (checksums, revisions): a record
-/// that names a GPU that does not exist is caught by control's own checks when it is applied.
+/// Decoding takes any bytes: it returns an error for what is not a record or a snapshot. Applying a
+/// record, and rebuilding a state, trust that well-formed bytes are ours: that is what the journal's
+/// checksums, its lock and the permissions of its file are for.
 namespace tessera::journal {
 
 /// The largest record or snapshot that is written or read.
@@ -33,9 +33,6 @@ std::string encode(const control::State& state);
 /// The state that was encoded, with all that is derived rebuilt. Errors as above.
 base::Result<std::unique_ptr<control::State>> decode_state(
     std::string_view bytes, std::shared_ptr<const catalog::Catalog> catalog);
-
-/// An equal state that shares nothing with `state`.
-std::unique_ptr<control::State> clone(const control::State& state);
 
 /// SHA-256 of the snapshot, in lower-case hex: equal for equal states, on every machine.
 std::string digest(const control::State& state);

@@ -25,30 +25,28 @@ Result<std::unique_ptr<control::State>> start_state(
 
 }  // namespace
 
-Result<std::unique_ptr<control::State>> replay(Journal& journal,
-                                               std::shared_ptr<const catalog::Catalog> catalog,
-                                               const ReplayObserver& observer) {
+Result<Replayed> replay(Journal& journal, std::shared_ptr<const catalog::Catalog> catalog,
+                        const Progress& progress) {
   const auto last = journal.last_revision();
   if (!last) return std::unexpected(last.error());
-  auto state = start_state(journal, std::move(catalog));
-  if (!state) return state;
-  if ((*state)->revision() > *last) {
+  auto started = start_state(journal, std::move(catalog));
+  if (!started) return std::unexpected(std::move(started.error()));
+  control::State& state = **started;
+  const std::uint64_t snapshot = state.revision();
+  if (snapshot > *last) {
     return base::fail(Reason::kInternal,
-                      "the snapshot of revision " + std::to_string((*state)->revision()) +
+                      "the snapshot of revision " + std::to_string(snapshot) +
                           " is newer than the last record, " + std::to_string(*last),
                       journal.name(), "restore the journal from a backup: records are missing");
   }
-  auto done = journal.read((*state)->revision() + 1, [&](control::Record record) -> Result<void> {
-    if (observer.record) observer.record(**state, record, *last);
-    (*state)->apply(record);
-    if (observer.progress && record.revision % kProgressEvery == 0) {
-      observer.progress(record.revision, *last);
-    }
+  auto done = journal.read(snapshot + 1, [&](control::Record record) -> Result<void> {
+    state.apply(record);
+    if (progress && record.revision % kProgressEvery == 0) progress(record.revision, *last);
     return {};
   });
   if (!done) return std::unexpected(std::move(done.error()));
-  if (observer.progress) observer.progress((*state)->revision(), *last);
-  return state;
+  if (progress) progress(state.revision(), *last);
+  return Replayed{std::move(*started), snapshot};
 }
 
 }  // namespace tessera::journal

@@ -11,21 +11,19 @@
 
 namespace tessera::journal {
 
-/// What the caller wants to see of a replay. Both may be empty.
-struct ReplayObserver {
-  /// `done` of `last` revisions are applied; called every kProgressEvery records and at the end.
-  std::function<void(std::uint64_t done, std::uint64_t last)> progress;
-  /// Each record just before it is applied to `state`, with the revision where the replay ends.
-  std::function<void(const control::State& state, const control::Record& record,
-                     std::uint64_t last)>
-      record;
-};
+/// `done` of `last` revisions are applied.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t last)>;
 inline constexpr std::uint64_t kProgressEvery = 10'000;
 
-/// The state that the journal stands for: its newest snapshot and the records after it.
-/// Errors: what the journal says; kInternal when a record does not follow from the ones before it.
-base::Result<std::unique_ptr<control::State>> replay(
-    Journal& journal, std::shared_ptr<const catalog::Catalog> catalog,
-    const ReplayObserver& observer = {});
+struct Replayed {
+  std::unique_ptr<control::State> state;
+  std::uint64_t snapshot = 0;  ///< the revision the replay began at
+};
+
+/// The state that the journal stands for: its newest snapshot and the records after it. Calls
+/// `progress`, unless empty, every kProgressEvery records and at the end.
+/// Errors: what the journal says; kInternal when snapshot and records do not belong together.
+base::Result<Replayed> replay(Journal& journal, std::shared_ptr<const catalog::Catalog> catalog,
+                              const Progress& progress = {});
 
 }  // namespace tessera::journal

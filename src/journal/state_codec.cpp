@@ -29,12 +29,6 @@ base::Result<std::unique_ptr<control::State>> decode_state(
   return state;
 }
 
-std::unique_ptr<control::State> clone(const control::State& state) {
-  auto copy = decode_state(encode(state), state.shared_catalog());
-  CHECK_MSG(copy.has_value(), base::to_string(copy.error()));
-  return std::move(*copy);
-}
-
 std::string digest(const control::State& state) {
   const std::string bytes = encode(state);
   std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
