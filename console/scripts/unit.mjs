@@ -8,13 +8,13 @@ import { fileURLToPath } from "node:url";
 
 const source = fileURLToPath(new URL("../src/", import.meta.url));
 
-async function testsUnder(folder) {
+async function filesUnder(folder, pattern) {
   const entries = await readdir(folder, { withFileTypes: true });
   const found = await Promise.all(
     entries.map((entry) => {
       const path = join(folder, entry.name);
-      if (entry.isDirectory()) return testsUnder(path);
-      return /\.test\.tsx?$/.test(entry.name) ? [path] : [];
+      if (entry.isDirectory()) return filesUnder(path, pattern);
+      return pattern.test(entry.name) ? [path] : [];
     }),
   );
   return found.flat().sort();
@@ -23,7 +23,7 @@ async function testsUnder(folder) {
 const out = await mkdtemp(join(tmpdir(), "tessera-console-unit-"));
 try {
   await build({
-    entryPoints: await testsUnder(source),
+    entryPoints: await filesUnder(source, /\.test\.tsx?$/),
     outdir: out,
     outbase: source,
     outExtension: { ".js": ".mjs" },
@@ -36,17 +36,8 @@ try {
     jsxImportSource: "preact",
     logLevel: "warning",
   });
-  const files = (await readdir(out, { recursive: false })).length ? await compiled(out) : [];
-  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });
+  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...(await filesUnder(out, /\.mjs$/))], { stdio: "inherit" });
   process.exitCode = run.status ?? 1;
 } finally {
   await rm(out, { recursive: true, force: true });
-}
-
-async function compiled(folder) {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const found = await Promise.all(
-    entries.map((e) => (e.isDirectory() ? compiled(join(folder, e.name)) : [join(folder, e.name)])),
-  );
-  return found.flat().filter((file) => file.endsWith(".mjs"));
 }

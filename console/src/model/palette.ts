@@ -18,7 +18,7 @@ function hash(text: string): number {
   return value >>> 0;
 }
 
-/** The shortest start of the name, at most three letters, that no earlier team has. */
+/** The shortest start of the name that no earlier team has, else its letter and a number. */
 function lettersOf(name: string, taken: Set<string>): string {
   const compact = name.replace(/[^a-z0-9]/gi, "");
   const initials = name
@@ -31,7 +31,9 @@ function lettersOf(name: string, taken: Set<string>): string {
     const letters = candidate.toUpperCase();
     if (letters !== "" && !taken.has(letters)) return letters;
   }
-  return compact.slice(0, 2).toUpperCase() || "?";
+  let number = 2;
+  while (taken.has(`${compact.charAt(0).toUpperCase()}${number}`)) number++;
+  return `${compact.charAt(0).toUpperCase()}${number}`;
 }
 
 export function assignMarks(teams: readonly string[]): Map<string, TeamMark> {

@@ -55,13 +55,12 @@ export function formatGpus(value: number): string {
   return String(Number(value.toFixed(2)));
 }
 
-/** "0.35" -> "0.35"; "2.8" -> "2.80"; small prices keep what counts: "0.0125". */
+/** "2.8" -> "2.80", "0.375" as it is, at most four decimals. */
 export function formatPrice(text: string | null | undefined): string {
   if (text === null || text === undefined || text === "") return "";
   const value = Number(text);
   if (!Number.isFinite(value)) return text;
-  if (value !== 0 && Math.abs(value) < 0.1) return String(Number(value.toFixed(4)));
-  return value.toFixed(2);
+  return value.toFixed(4).replace(/0{1,2}$/, "");
 }
 
 const kSeconds: Record<string, number> = { d: 86400, h: 3600, m: 60, s: 1 };

@@ -1,5 +1,5 @@
 import type { Need, Request, RequestState } from "../api/types";
-import { showNeed } from "./quantity";
+import { parseMemory, showNeed } from "./quantity";
 
 export type Group = "waiting" | "running" | "ended";
 
@@ -31,8 +31,7 @@ export const canRenew = (state: RequestState): boolean => state === "active" || 
 /** The need in a few words, weakest promise left out: "2 × 10 GB · 25 % · partition". */
 export function wantOf(need: Need): string {
   const parts: string[] = [];
-  const memory = showNeed(need.memory);
-  if (memory && !memory.startsWith("0 ")) parts.push(memory);
+  if (parseMemory(need.memory) > 0) parts.push(showNeed(need.memory));
   if (need.compute) parts.push(`${need.compute} %`);
   if (need.sms) parts.push(`${need.sms} SMs`);
   if (need.isolation === "dedicated") parts.push("whole GPU");

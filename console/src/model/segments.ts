@@ -9,17 +9,15 @@ export interface Segment {
   slice?: GpuSlice;
 }
 
-/** Length of the axis that starts and sizes are counted in. */
+/**
+ * Length of the axis that starts and sizes are counted in: memory slices while the GPU is empty,
+ * cut by MIG or given out whole; MiB where it is shared, and on models without MIG.
+ */
 export function axisOf(gpu: Gpu): number {
-  const shared = gpu.status.technology === "time-slicing";
-  const whole = gpu.status.slices.some((s) => s.technology === "whole");
-  const mib = parseMemory(gpu.status.memory);
-  if (shared || (gpu.status.technology === "vgpu" && gpu.status.memorySlices === 0)) return mib || 1;
-  const end = gpu.status.slices.reduce((most, s) => Math.max(most, s.start + s.size), 0);
-  // A whole GPU without MIG has no memory slices; its one slice is the axis.
-  if (whole || gpu.status.memorySlices === 0) return end || gpu.status.memorySlices || mib || 1;
-  // Starts and sizes that do not fit the placement axis are MiB (vGPU).
-  return end > gpu.status.memorySlices ? mib || end : gpu.status.memorySlices;
+  const { memory, memorySlices, slices } = gpu.status;
+  const first = slices[0]?.technology;
+  const inSlices = memorySlices > 0 && (first === undefined || first === "mig" || first === "whole");
+  return inSlices ? memorySlices : parseMemory(memory) || 1;
 }
 
 interface Piece extends Span {

@@ -177,7 +177,7 @@ export function CapacityView() {
   const widest = Math.max(1, ...answer.tiers.map((tier) => tier.potential.slots));
   const { declared, ready } = answer.gpus;
   return (
-    <div class="capacity">
+    <div class="capacity" role="region" aria-label="Tiers and capacity" tabIndex={0}>
       <header class="capacity-head">
         <h1>Tiers and capacity</h1>
         <p>
