@@ -20,13 +20,13 @@ class CheckFailed : public std::logic_error {
 
 }  // namespace tessera::base
 
-#define CHECK(condition)                                                  \
-  do {                                                                    \
-    if (!(condition)) ::tessera::base::check_failed(#condition, {});      \
+#define CHECK(condition)                                             \
+  do {                                                               \
+    if (!(condition)) ::tessera::base::check_failed(#condition, {}); \
   } while (false)
 
 /// As CHECK, with a text that says which thing was wrong.
-#define CHECK_MSG(condition, detail)                                      \
-  do {                                                                    \
-    if (!(condition)) ::tessera::base::check_failed(#condition, detail);  \
+#define CHECK_MSG(condition, detail)                                     \
+  do {                                                                   \
+    if (!(condition)) ::tessera::base::check_failed(#condition, detail); \
   } while (false)

@@ -33,10 +33,10 @@ class Quantity {
   Rep count_ = 0;
 };
 
-using MiB = Quantity<struct MiBTag>;              ///< memory, 2^20 bytes
-using Sms = Quantity<struct SmsTag>;              ///< streaming multiprocessors
+using MiB = Quantity<struct MiBTag>;                ///< memory, 2^20 bytes
+using Sms = Quantity<struct SmsTag>;                ///< streaming multiprocessors
 using MilliShare = Quantity<struct MilliShareTag>;  ///< thousandths of one GPU's compute time
-using MilliCpu = Quantity<struct MilliCpuTag>;    ///< thousandths of a host CPU
+using MilliCpu = Quantity<struct MilliCpuTag>;      ///< thousandths of a host CPU
 using MicroMoney = Quantity<struct MicroMoneyTag>;  ///< millionths of the operator's currency unit
 
 /// A part of one GPU, in units of 1/21000: exact for sevenths, eighths, twelfths and thousandths,

@@ -21,8 +21,7 @@ using Result = std::expected<T, Error>;
 
 inline std::unexpected<Error> fail(Reason reason, std::string what, std::string where = {},
                                    std::string todo = {}) {
-  return std::unexpected(
-      Error{reason, std::move(what), std::move(where), std::move(todo)});
+  return std::unexpected(Error{reason, std::move(what), std::move(where), std::move(todo)});
 }
 
 /// "where: what; todo", with the absent parts left out.

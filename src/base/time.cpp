@@ -14,7 +14,8 @@ struct Unit {
   std::string_view name;
   Duration length;
 };
-constexpr std::array<Unit, 5> kUnits = {{{"d", 24h}, {"h", 1h}, {"m", 1min}, {"s", 1s}, {"ms", 1ms}}};
+constexpr std::array<Unit, 5> kUnits = {
+    {{"d", 24h}, {"h", 1h}, {"m", 1min}, {"s", 1s}, {"ms", 1ms}}};
 constexpr Duration kLongest = 24h * 3660;
 
 std::unexpected<Error> bad_duration(std::string_view text) {

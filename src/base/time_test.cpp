@@ -22,7 +22,8 @@ TEST(DurationText, RefusesNonsense) {
 }
 
 TEST(InstantText, RoundTrips) {
-  for (const char* text : {"2026-11-22T19:30:00Z", "1970-01-01T00:00:00Z", "2024-02-29T23:59:59.250Z"})
+  for (const char* text :
+       {"2026-11-22T19:30:00Z", "1970-01-01T00:00:00Z", "2024-02-29T23:59:59.250Z"})
     EXPECT_EQ(to_string(*parse_instant(text)), text);
   for (const char* text : {"2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z",
                            "2026-01-01", "2026-01-01T00:00:00+01:00"})

@@ -38,7 +38,9 @@ class Applier {
     }
   }
 
-  void operator()(const PoolDeleted& event) { s_.fleet_.remove_pool(*s_.fleet_.find_pool(event.name)); }
+  void operator()(const PoolDeleted& event) {
+    s_.fleet_.remove_pool(*s_.fleet_.find_pool(event.name));
+  }
 
   void operator()(const NodePut& event) {
     auto index = s_.fleet_.find_node(event.name);
@@ -114,8 +116,9 @@ class Applier {
 
   void operator()(const RequestMoved& event) {
     change(event.request, [&](request::Request& request) {
-      CHECK_MSG(may_follow(request.state, event.state),
-                std::string(to_string(request.state)) + " -> " + std::string(to_string(event.state)));
+      CHECK_MSG(
+          may_follow(request.state, event.state),
+          std::string(to_string(request.state)) + " -> " + std::string(to_string(event.state)));
       request.state = event.state;
       if (!event.tier.empty()) request.tier = event.tier;
       request.reason = event.reason;
@@ -183,8 +186,8 @@ class Applier {
   }
 
   void operator()(const LeaseExpiring& event) {
-    const auto& lease = change(
-        event.lease, [](request::Lease& changed) { changed.state = LeaseState::kExpiring; });
+    const auto& lease =
+        change(event.lease, [](request::Lease& changed) { changed.state = LeaseState::kExpiring; });
     change(lease.request, [](request::Request& r) { r.state = RequestState::kExpiring; });
   }
 

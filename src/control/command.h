@@ -21,12 +21,24 @@ using base::Duration;
 using request::LeaseId;
 using request::RequestId;
 
-struct PutTier { tenancy::Tier tier; };
-struct DeleteTier { std::string name; };
-struct PutTeam { tenancy::Team team; };
-struct DeleteTeam { std::string name; };
-struct PutPool { fleet::Pool pool; };
-struct DeletePool { std::string name; };
+struct PutTier {
+  tenancy::Tier tier;
+};
+struct DeleteTier {
+  std::string name;
+};
+struct PutTeam {
+  tenancy::Team team;
+};
+struct DeleteTeam {
+  std::string name;
+};
+struct PutPool {
+  fleet::Pool pool;
+};
+struct DeletePool {
+  std::string name;
+};
 /// Declares a node. GPUs may only grow while any of them is held.
 struct PutNode {
   std::string name;
@@ -35,14 +47,27 @@ struct PutNode {
   base::MilliCpu cpu;
   base::MiB memory;
 };
-struct DeleteNode { std::string name; };
+struct DeleteNode {
+  std::string name;
+};
 /// Several documents as one step, all or nothing, each seeing those before it.
-struct Apply { std::vector<std::variant<PutTier, PutPool, PutNode, PutTeam>> documents; };
-struct Cordon { std::string node; bool cordoned = true; };
+struct Apply {
+  std::vector<std::variant<PutTier, PutPool, PutNode, PutTeam>> documents;
+};
+struct Cordon {
+  std::string node;
+  bool cordoned = true;
+};
 /// Takes a quarantined GPU back into service: a person has looked at it.
-struct Restore { std::string gpu; };
-struct PutToken { tenancy::Token token; };
-struct DeleteToken { std::string name; };
+struct Restore {
+  std::string gpu;
+};
+struct PutToken {
+  tenancy::Token token;
+};
+struct DeleteToken {
+  std::string name;
+};
 
 struct Submit {
   std::string team;
@@ -50,23 +75,38 @@ struct Submit {
   request::Need need;
   std::string idempotency_key;
 };
-struct Approve { RequestId request; };
-struct Reject { RequestId request; std::string message; };
-struct Cancel { RequestId request; };
+struct Approve {
+  RequestId request;
+};
+struct Reject {
+  RequestId request;
+  std::string message;
+};
+struct Cancel {
+  RequestId request;
+};
 /// Moves the end of a lease by `extra`, at most to now + the tier's maximum.
-struct Renew { LeaseId lease; Duration extra{}; };
-struct Release { LeaseId lease; };
+struct Renew {
+  LeaseId lease;
+  Duration extra{};
+};
+struct Release {
+  LeaseId lease;
+};
 
 /// A node's agent tells what is.
-struct Report { fleet::NodeReport report; };
+struct Report {
+  fleet::NodeReport report;
+};
 /// The runtime has not heard of a node for longer than it should.
-struct NodeSilent { std::string node; };
+struct NodeSilent {
+  std::string node;
+};
 /// Time has passed: notices, expiries and clean-ups that are due.
 struct Tick {};
 
-using Command =
-    std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode, DeleteNode,
-                 Apply, Cordon, Restore, PutToken, DeleteToken, Submit, Approve, Reject, Cancel, Renew,
-                 Release, Report, NodeSilent, Tick>;
+using Command = std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode,
+                             DeleteNode, Apply, Cordon, Restore, PutToken, DeleteToken, Submit,
+                             Approve, Reject, Cancel, Renew, Release, Report, NodeSilent, Tick>;
 
 }  // namespace tessera::control

@@ -39,8 +39,8 @@ Decision decide_release(const State& state, const Release& command, const Actor&
 Decision decide_tick(const State& state, Instant now);
 
 /// The events that grant `spot` to a request, as the next lease of `state`.
-LeaseGranted grant(const State& state, const request::Request& request,
-                   const placement::Spot& spot, Instant now);
+LeaseGranted grant(const State& state, const request::Request& request, const placement::Spot& spot,
+                   Instant now);
 /// What placement looks at, for one team. `team` must live in `state`.
 placement::World world_of(const State& state, const tenancy::Team& team);
 /// The need of a waiting request: within the tier it was matched to.
@@ -54,8 +54,8 @@ Decision decide_restore(const State& state, const Restore& command);
 
 /// A refusal that names what does not exist.
 inline std::unexpected<base::Error> unknown(const std::string& kind, const std::string& name) {
-  return base::fail(base::Reason::kUnknownObject, "there is no " + kind + " \"" + name + "\"",
-                    {}, "see `tessera get " + kind + "s`");
+  return base::fail(base::Reason::kUnknownObject, "there is no " + kind + " \"" + name + "\"", {},
+                    "see `tessera get " + kind + "s`");
 }
 
 }  // namespace tessera::control

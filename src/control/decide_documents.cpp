@@ -97,8 +97,7 @@ Decision decide_apply(const State& state, const Apply& command, Instant now) {
   State trial = state.clone();
   Events all;
   for (const auto& document : command.documents) {
-    auto events =
-        std::visit([&](const auto& one) { return decide_put(trial, one); }, document);
+    auto events = std::visit([&](const auto& one) { return decide_put(trial, one); }, document);
     if (!events) return events;
     for (auto& event : *events) {
       trial.apply(event, now);

@@ -56,8 +56,8 @@ void place_or_queue(const State& state, const Request& request, const placement:
   if (placed)
     events.push_back(grant(state, request, *placed, now));
   else
-    events.push_back(RequestMoved{request.id, RequestState::kQueued, {}, placed.error().reason,
-                                  placed.error().message});
+    events.push_back(RequestMoved{
+        request.id, RequestState::kQueued, {}, placed.error().reason, placed.error().message});
 }
 
 bool promised(const Lease& lease) {
@@ -109,8 +109,8 @@ LeaseGranted grant(const State& state, const Request& request, const placement::
   lease.expires = now + duration;
   std::map<GpuIndex, std::uint64_t> last;  // generations handed out by this very event
   for (const auto& slice : spot.grants) {
-    auto& generation = last.try_emplace(slice.gpu, state.fleet().gpu(slice.gpu).generation)
-                           .first->second;
+    auto& generation =
+        last.try_emplace(slice.gpu, state.fleet().gpu(slice.gpu).generation).first->second;
     lease.slices.push_back({slice.gpu, ++generation, slice.shape});
     for (const auto retired : slice.retires) {
       const bool known = std::ranges::any_of(event.retired, [&](const Retired& other) {
@@ -122,8 +122,7 @@ LeaseGranted grant(const State& state, const Request& request, const placement::
   return event;
 }
 
-Decision decide_submit(const State& state, const Submit& command, const Actor& actor,
-                       Instant now) {
+Decision decide_submit(const State& state, const Submit& command, const Actor& actor, Instant now) {
   const auto* team = state.find_team(command.team);
   if (!team) return unknown("team", command.team);
   if (!actor.may_act_for(command.team)) return not_yours(actor, command.team);
@@ -149,8 +148,8 @@ Decision decide_submit(const State& state, const Submit& command, const Actor& a
   if (!approved_at_once(*matched->tier, matched->candidates.front(), command.need)) {
     request.state = RequestState::kPendingApproval;
     request.reason = Reason::kAwaitingApproval;
-    request.message = "larger or longer than tier " + request.tier +
-                      " approves by itself: an operator decides";
+    request.message =
+        "larger or longer than tier " + request.tier + " approves by itself: an operator decides";
     return Events{RequestSubmitted{std::move(request)}};
   }
   Events events{RequestSubmitted{request}};
@@ -162,9 +161,8 @@ Decision decide_approve(const State& state, const Approve& command, Instant now)
   const auto* request = state.find(command.request);
   if (!request) return unknown("request", "req-" + std::to_string(command.request.value()));
   if (request->state != RequestState::kPendingApproval)
-    return fail(Reason::kWrongState,
-                "the request is " + std::string(to_string(request->state)) +
-                    ", only pending-approval can be approved");
+    return fail(Reason::kWrongState, "the request is " + std::string(to_string(request->state)) +
+                                         ", only pending-approval can be approved");
   const auto* team = state.find_team(request->team);
   CHECK_MSG(team != nullptr, request->team);
   const auto world = world_of(state, *team);
@@ -183,8 +181,8 @@ Decision decide_reject(const State& state, const Reject& command) {
                 "the request is " + std::string(to_string(request->state)) +
                     ", only pending-approval can be rejected",
                 {}, "cancel it instead");
-  return Events{RequestMoved{request->id, RequestState::kRejected, {}, Reason::kForbidden,
-                             command.message}};
+  return Events{
+      RequestMoved{request->id, RequestState::kRejected, {}, Reason::kForbidden, command.message}};
 }
 
 Decision decide_cancel(const State& state, const Cancel& command, const Actor& actor) {
@@ -196,8 +194,8 @@ Decision decide_cancel(const State& state, const Cancel& command, const Actor& a
     return Events{};
   if (request::holding(request->state))
     return Events{LeaseEnding{request->lease, Reason::kCancelled, "cancelled by " + actor.name}};
-  return Events{RequestMoved{request->id, RequestState::kCancelled, {}, Reason::kCancelled,
-                             "cancelled by " + actor.name}};
+  return Events{RequestMoved{
+      request->id, RequestState::kCancelled, {}, Reason::kCancelled, "cancelled by " + actor.name}};
 }
 
 Decision decide_renew(const State& state, const Renew& command, const Actor& actor, Instant now) {
@@ -217,9 +215,8 @@ Decision decide_renew(const State& state, const Renew& command, const Actor& act
   const auto expires = std::min(lease.expires + command.extra, latest);
   if (expires <= lease.expires)
     return fail(Reason::kAboveLimit,
-                "tier " + tier->name + " lends for at most " +
-                    base::to_string(tier->max_duration) + " from now, and the lease runs until " +
-                    base::to_string(lease.expires),
+                "tier " + tier->name + " lends for at most " + base::to_string(tier->max_duration) +
+                    " from now, and the lease runs until " + base::to_string(lease.expires),
                 "extra", "renew later");
   return Events{LeaseRenewed{lease.id, expires}};
 }
@@ -240,8 +237,7 @@ Decision decide_tick(const State& state, Instant now) {
     else if (lease.state == LeaseState::kActive)
       events.push_back(LeaseExpiring{id});
   }
-  for (const auto id : state.due_requests(now, kDuePerTick))
-    events.push_back(RequestForgotten{id});
+  for (const auto id : state.due_requests(now, kDuePerTick)) events.push_back(RequestForgotten{id});
   return events;
 }
 

@@ -67,7 +67,8 @@ class ReportReader {
 
   void read_slice(GpuIndex index, const Slice& slice, const fleet::SliceReport& report) {
     switch (report.status) {
-      case SliceStatus::kPending: return;
+      case SliceStatus::kPending:
+        return;
       case SliceStatus::kReady:
         if (slice.phase != SlicePhase::kPreparing) return;
         events_.push_back(SliceReady{index, slice.generation, report.device});
@@ -128,10 +129,9 @@ class ReportReader {
     if (lease.state > request::LeaseState::kExpiring) return;
     const auto* request = state_.find(lease.request);
     const bool again = request && request->attempts + 1 < kMostAttempts;
-    events_.push_back(LeaseEnding{lease.id, Reason::kDeviceFailed,
-                                  "a device failed: " + detail +
-                                      (again ? "; waiting for another" : "; given up"),
-                                  again});
+    events_.push_back(LeaseEnding{
+        lease.id, Reason::kDeviceFailed,
+        "a device failed: " + detail + (again ? "; waiting for another" : "; given up"), again});
   }
 
   static int size(const request::Lease& lease) { return static_cast<int>(lease.slices.size()); }
@@ -181,8 +181,8 @@ Decision decide_silent(const State& state, const NodeSilent& command) {
       if (slice.phase == SlicePhase::kPreparing) waiting.insert(slice.holder);
   for (const auto id : waiting)
     if (state.find(id)->state == request::LeaseState::kProvisioning)
-      events.push_back(LeaseEnding{id, Reason::kNodesAway,
-                                   "node " + command.node + " was lost; waiting for another", true});
+      events.push_back(LeaseEnding{
+          id, Reason::kNodesAway, "node " + command.node + " was lost; waiting for another", true});
   return events;
 }
 

@@ -6,13 +6,12 @@ namespace tessera::control {
 
 std::string_view name_of(const Event& event) {
   constexpr std::array<std::string_view, 27> kNames = {
-      "TierPut",          "TierDeleted",    "TeamPut",         "TeamDeleted",
-      "PoolPut",          "PoolDeleted",    "NodePut",         "NodeDeleted",
-      "NodeCordoned",     "NodeReady",      "NodeLost",        "GpuIdentified",
-      "GpuHealthChanged", "TokenPut",       "TokenDeleted",    "RequestSubmitted",
-      "RequestMoved",     "RequestForgotten", "LeaseGranted",  "SliceReady",
-      "SliceFailed",      "SliceFreed",     "LeaseActivated",  "LeaseExpiring",
-      "LeaseRenewed",     "LeaseEnding",    "LeaseEnded"};
+      "TierPut",          "TierDeleted",   "TeamPut",          "TeamDeleted",   "PoolPut",
+      "PoolDeleted",      "NodePut",       "NodeDeleted",      "NodeCordoned",  "NodeReady",
+      "NodeLost",         "GpuIdentified", "GpuHealthChanged", "TokenPut",      "TokenDeleted",
+      "RequestSubmitted", "RequestMoved",  "RequestForgotten", "LeaseGranted",  "SliceReady",
+      "SliceFailed",      "SliceFreed",    "LeaseActivated",   "LeaseExpiring", "LeaseRenewed",
+      "LeaseEnding",      "LeaseEnded"};
   static_assert(kNames.size() == std::variant_size_v<Event>);
   return kNames[event.index()];
 }

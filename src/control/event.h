@@ -231,12 +231,11 @@ struct LeaseEnded {
 };
 
 /// Append only: the position of an alternative is its number in the journal.
-using Event =
-    std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted, NodePut,
-                 NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged,
-                 TokenPut, TokenDeleted, RequestSubmitted, RequestMoved, RequestForgotten,
-                 LeaseGranted, SliceReady, SliceFailed, SliceFreed, LeaseActivated, LeaseExpiring,
-                 LeaseRenewed, LeaseEnding, LeaseEnded>;
+using Event = std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted,
+                           NodePut, NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified,
+                           GpuHealthChanged, TokenPut, TokenDeleted, RequestSubmitted, RequestMoved,
+                           RequestForgotten, LeaseGranted, SliceReady, SliceFailed, SliceFreed,
+                           LeaseActivated, LeaseExpiring, LeaseRenewed, LeaseEnding, LeaseEnded>;
 
 /// "LeaseGranted": the event's name in the audit trail.
 std::string_view name_of(const Event& event);

@@ -262,7 +262,8 @@ class DerivedMatchesStored final : public Invariant {
       const fleet::PoolIndex pool(i);
       if (fresh.index().totals(pool) != state.index().totals(pool)) return "the totals differ";
       for (const auto& [name, team] : state.teams())
-        if (fresh.usage(name, pool) != state.usage(name, pool)) return "use of " + name + " differs";
+        if (fresh.usage(name, pool) != state.usage(name, pool))
+          return "use of " + name + " differs";
     }
     return std::nullopt;
   }

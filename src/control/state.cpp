@@ -15,8 +15,7 @@ auto* find_in(Map& map, const Key& key) {
 
 /// Due times are kept as (when, id) in order.
 template <class Id>
-std::vector<Id> due(const std::set<std::pair<Instant, Id>>& timers, Instant now,
-                    std::size_t most) {
+std::vector<Id> due(const std::set<std::pair<Instant, Id>>& timers, Instant now, std::size_t most) {
   std::vector<Id> found;
   for (const auto& [at, id] : timers) {
     if (at > now || found.size() == most) break;
@@ -116,8 +115,8 @@ void State::unfile(const request::Request& request) {
 namespace {
 
 /// When a lease needs attention next: its notice, then its end.
-Instant timer_of(const request::Lease& lease, const std::map<std::string, tenancy::Tier,
-                                                             std::less<>>& tiers) {
+Instant timer_of(const request::Lease& lease,
+                 const std::map<std::string, tenancy::Tier, std::less<>>& tiers) {
   if (lease.state != request::LeaseState::kActive) return lease.expires;
   const auto* tier = find_in(tiers, lease.tier);
   return tier ? lease.expires - tier->notice : lease.expires;

@@ -74,12 +74,12 @@ struct Gpu {
 /// interchangeable GPUs apart. Equal occupancies on the same pool are one class.
 struct Occupancy {
   catalog::Technology technology = catalog::Technology::kWhole;  ///< of `tenants`; any when empty
-  std::uint16_t tenants = 0;    ///< slices that are held, being scrubbed or failed
-  catalog::Layout held = 0;     ///< MIG instances that must stay
-  catalog::Layout idle = 0;     ///< MIG instances that exist, verified free
-  std::uint16_t vgpu_type = 0;  ///< of all vGPUs here
-  MiB share_memory;             ///< granted to shares
-  MilliShare share_compute;     ///< granted to shares
+  std::uint16_t tenants = 0;        ///< slices that are held, being scrubbed or failed
+  catalog::Layout held = 0;         ///< MIG instances that must stay
+  catalog::Layout idle = 0;         ///< MIG instances that exist, verified free
+  std::uint16_t vgpu_type = 0;      ///< of all vGPUs here
+  MiB share_memory;                 ///< granted to shares
+  MilliShare share_compute;         ///< granted to shares
   std::uint16_t share_ceiling = 0;  ///< least oversubscription promised to a share here; 0: none
   friend auto operator<=>(const Occupancy&, const Occupancy&) = default;
 

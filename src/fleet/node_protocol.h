@@ -67,8 +67,8 @@ struct GpuReport {
 /// What a node is.
 struct NodeReport {
   std::string node;
-  std::string boot;            ///< changes with every boot of the machine
-  std::uint64_t sequence = 0;  ///< grows with every report of one agent process
+  std::string boot;                   ///< changes with every boot of the machine
+  std::uint64_t sequence = 0;         ///< grows with every report of one agent process
   std::uint64_t target_revision = 0;  ///< of the target this report answers; 0: none seen
   std::vector<GpuReport> gpus;
 };

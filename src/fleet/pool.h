@@ -21,7 +21,7 @@ std::string_view to_string(LayoutPolicy policy);
 struct Pool {
   std::string name;
   catalog::ModelIndex model;
-  std::vector<std::string> tiers;  ///< tiers it carries, by name
+  std::vector<std::string> tiers;                 ///< tiers it carries, by name
   std::vector<catalog::Technology> technologies;  ///< what its nodes can do, rising order
   LayoutPolicy layout_policy = LayoutPolicy::kOnDemand;
   catalog::Layout static_layout = 0;  ///< with kStatic: the layout of every GPU

@@ -34,7 +34,8 @@ struct MigSlice {
 struct ShareSlice {
   MiB memory;
   MilliShare compute;  ///< weight against the GPU's other tenants; 1000 = as much as one GPU gives
-  std::uint16_t oversubscription = 1;  ///< promise: the GPU's compute is handed out at most so often
+  std::uint16_t oversubscription =
+      1;  ///< promise: the GPU's compute is handed out at most so often
   friend bool operator==(const ShareSlice&, const ShareSlice&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("memory", self.memory);

@@ -77,10 +77,14 @@ class SlotCounter {
   SlotMix on(const Occupancy& occupancy) const {
     if (!occupancy.empty() && occupancy.technology != technology_) return {};
     switch (technology_) {
-      case Technology::kMig: return mig(occupancy);
-      case Technology::kTimeSlicing: return shares(occupancy);
-      case Technology::kVgpu: return vgpus(occupancy);
-      case Technology::kWhole: return whole(occupancy);
+      case Technology::kMig:
+        return mig(occupancy);
+      case Technology::kTimeSlicing:
+        return shares(occupancy);
+      case Technology::kVgpu:
+        return vgpus(occupancy);
+      case Technology::kWhole:
+        return whole(occupancy);
     }
     return {};
   }
@@ -179,9 +183,8 @@ std::vector<InstanceIndex> best_instances(const GpuModel& model, Layout held, Mi
   return BestInstances(model, slot).search(held);
 }
 
-Capacity capacity_of(const catalog::Catalog& catalog, const fleet::Fleet& fleet,
-                     const Index& index, const Tiers& tiers,
-                     const std::map<std::string, TierUse, std::less<>>& use) {
+Capacity capacity_of(const catalog::Catalog& catalog, const fleet::Fleet& fleet, const Index& index,
+                     const Tiers& tiers, const std::map<std::string, TierUse, std::less<>>& use) {
   Capacity capacity;
   for (std::size_t i = 0; i < fleet.gpus().size(); ++i) {
     if (!fleet.gpus()[i].node.valid()) continue;

@@ -30,13 +30,13 @@ struct PoolCapacity {
 struct TierCapacity {
   std::string tier;
   catalog::Isolation isolation{};
-  base::MiB slot;        ///< the size a slot is counted in
-  SlotMix potential;     ///< sum over its pools; pools carried by several tiers count in each
+  base::MiB slot;     ///< the size a slot is counted in
+  SlotMix potential;  ///< sum over its pools; pools carried by several tiers count in each
   SlotMix free;
-  fleet::Cost used;      ///< held by leases of this tier
+  fleet::Cost used;  ///< held by leases of this tier
   int used_slices = 0;
   std::vector<PoolCapacity> pools;
-  std::string note;      ///< why the mix is what it is, for people
+  std::string note;  ///< why the mix is what it is, for people
 };
 
 struct Capacity {
@@ -51,9 +51,8 @@ struct TierUse {
   int slices = 0;
 };
 
-Capacity capacity_of(const catalog::Catalog& catalog, const fleet::Fleet& fleet,
-                     const Index& index, const Tiers& tiers,
-                     const std::map<std::string, TierUse, std::less<>>& use);
+Capacity capacity_of(const catalog::Catalog& catalog, const fleet::Fleet& fleet, const Index& index,
+                     const Tiers& tiers, const std::map<std::string, TierUse, std::less<>>& use);
 
 /// The most slices with at least `slot` memory that one GPU can hold at once, and of those the
 /// ones with the most SMs: on an H100 and 40 GB it is one 4g.40gb and one 3g.40gb, because only

@@ -73,9 +73,7 @@ class Explainer {
 
   Blocker blocker(const Candidate& candidate) const {
     const auto& pool = world_.fleet.pool(candidate.pool);
-    Blocker found{.pool = pool.name,
-                  .technology = candidate.technology,
-                  .profile = candidate.name};
+    Blocker found{.pool = pool.name, .technology = candidate.technology, .profile = candidate.name};
     for (const auto node : world_.fleet.nodes_of(candidate.pool))
       for (const auto gpu : world_.fleet.node(node).gpus) classify(candidate, gpu, found);
     found.reason = deciding_reason(candidate, found);
@@ -211,8 +209,7 @@ class Explainer {
       Need changed = need_;
       changed.isolation = static_cast<catalog::Isolation>(level);
       changed.tier.clear();
-      const auto text =
-          "with isolation " + std::string(catalog::to_string(changed.isolation));
+      const auto text = "with isolation " + std::string(catalog::to_string(changed.isolation));
       if (offer(Alternative::Kind::kWeaker, changed, text)) return;
     }
   }

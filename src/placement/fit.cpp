@@ -63,8 +63,8 @@ std::optional<Fit> fit_share(const GpuModel& model, const Pool& pool, const Occu
                           ? share.oversubscription
                           : std::min(occupancy.share_ceiling, share.oversubscription);
   const auto memory_left = model.memory - occupancy.share_memory - share.memory;
-  const auto compute_left = std::int64_t{1000} * ceiling - occupancy.share_compute.count() -
-                            share.compute.count();
+  const auto compute_left =
+      std::int64_t{1000} * ceiling - occupancy.share_compute.count() - share.compute.count();
   if (occupancy.tenants >= candidate.max_tenants || compute_left < 0) return std::nullopt;
   // Memory is never oversubscribed. Where a model's memory is unknown, only shares without a
   // memory promise are granted.
@@ -91,10 +91,14 @@ std::optional<Fit> fit_whole(const Pool& pool, const Occupancy& occupancy) {
 std::optional<Fit> fit(const GpuModel& model, const Pool& pool, const Occupancy& occupancy,
                        const Candidate& candidate) {
   switch (candidate.technology) {
-    case Technology::kMig: return fit_mig(model, pool, occupancy, candidate);
-    case Technology::kTimeSlicing: return fit_share(model, pool, occupancy, candidate);
-    case Technology::kVgpu: return fit_vgpu(model, pool, occupancy, candidate);
-    case Technology::kWhole: return fit_whole(pool, occupancy);
+    case Technology::kMig:
+      return fit_mig(model, pool, occupancy, candidate);
+    case Technology::kTimeSlicing:
+      return fit_share(model, pool, occupancy, candidate);
+    case Technology::kVgpu:
+      return fit_vgpu(model, pool, occupancy, candidate);
+    case Technology::kWhole:
+      return fit_whole(pool, occupancy);
   }
   return std::nullopt;
 }

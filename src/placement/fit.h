@@ -17,8 +17,8 @@ struct Fit {
   /// Future options given up by placing here (catalog::LayoutTable::openness before - after); for
   /// shares, what is left over in the GPU. Smaller is better; comparable within one technology.
   std::int64_t loss = 0;
-  bool creates = true;           ///< false: an idle slice of this shape is taken over
-  catalog::Layout retires = 0;   ///< idle MIG instances that make room
+  bool creates = true;          ///< false: an idle slice of this shape is taken over
+  catalog::Layout retires = 0;  ///< idle MIG instances that make room
   friend bool operator==(const Fit&, const Fit&) = default;
 };
 

@@ -108,8 +108,7 @@ void Index::enter(GpuIndex index, const Fleet& fleet, const catalog::Catalog& ca
   entry.free = free_part(gpu, model);
   totals.free += entry.free;
   entry.member = {node.cpu.count() == 0 ? base::MilliCpu(kUncounted) : node.cpu - node.cpu_used,
-                  node.memory.count() == 0 ? base::MiB(kUncounted)
-                                           : node.memory - node.memory_used,
+                  node.memory.count() == 0 ? base::MiB(kUncounted) : node.memory - node.memory_used,
                   index.value()};
   const auto [found, fresh] = classes_.try_emplace(Key{node.pool, occupancy});
   if (fresh) file_class(found->first, found->second, model, pool);
@@ -177,9 +176,12 @@ const Index::Order* Index::order_for(const Candidate& candidate) const {
       const auto found = pool_orders.by_profile.find(candidate.profile);
       return found == pool_orders.by_profile.end() ? nullptr : &found->second;
     }
-    case Technology::kTimeSlicing: return &pool_orders.shared;
-    case Technology::kVgpu: return &pool_orders.vgpu;
-    case Technology::kWhole: return nullptr;
+    case Technology::kTimeSlicing:
+      return &pool_orders.shared;
+    case Technology::kVgpu:
+      return &pool_orders.vgpu;
+    case Technology::kWhole:
+      return nullptr;
   }
   return nullptr;
 }

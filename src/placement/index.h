@@ -38,8 +38,8 @@ class Index {
   };
   /// Sums over the GPUs of one pool.
   struct Totals {
-    int open = 0;  ///< may take new slices
-    int away = 0;  ///< may not
+    int open = 0;      ///< may take new slices
+    int away = 0;      ///< may not
     fleet::Cost free;  ///< not held, of the open ones; counts oversubscribed compute once
     friend bool operator==(const Totals&, const Totals&) = default;
   };

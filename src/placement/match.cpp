@@ -93,10 +93,18 @@ class TierMatch {
       isolation_met_ = true;
       Candidate candidate{.pool = index, .technology = technology};
       switch (technology) {
-        case Technology::kMig: add_profiles(std::move(candidate), model); break;
-        case Technology::kVgpu: add_vgpu(std::move(candidate), model); break;
-        case Technology::kTimeSlicing: add_share(std::move(candidate), model); break;
-        case Technology::kWhole: add_whole(std::move(candidate), model); break;
+        case Technology::kMig:
+          add_profiles(std::move(candidate), model);
+          break;
+        case Technology::kVgpu:
+          add_vgpu(std::move(candidate), model);
+          break;
+        case Technology::kTimeSlicing:
+          add_share(std::move(candidate), model);
+          break;
+        case Technology::kWhole:
+          add_whole(std::move(candidate), model);
+          break;
       }
     }
   }
@@ -169,8 +177,8 @@ class TierMatch {
     share.compute = need_.compute.count() > 0 ? need_.compute : MilliShare(1000);
     if (need_.sms.count() > 0) {
       if (model.sms < need_.sms) return;
-      share.compute = MilliShare((need_.sms.count() * 1000 + model.sms.count() - 1) /
-                                 model.sms.count());
+      share.compute =
+          MilliShare((need_.sms.count() * 1000 + model.sms.count() - 1) / model.sms.count());
     }
     largest_.offer(model.memory, "a share of " + model.key);
     if (share.memory > model.memory && share.memory.count() > 0) return;
@@ -213,7 +221,8 @@ class TierMatch {
         if (pool.fixed()) return std::popcount(pool.static_layout & instances);
         return std::min(model.profiles[candidate.profile].max_instances, std::popcount(instances));
       }
-      case Technology::kVgpu: return model.vgpu_types[candidate.vgpu_type].max_per_gpu;
+      case Technology::kVgpu:
+        return model.vgpu_types[candidate.vgpu_type].max_per_gpu;
       case Technology::kTimeSlicing: {
         const auto& share = candidate.share;
         std::int64_t most = std::min<std::int64_t>(
@@ -223,7 +232,8 @@ class TierMatch {
           most = std::min(most, model.memory.count() / share.memory.count());
         return most;
       }
-      case Technology::kWhole: return 1;
+      case Technology::kWhole:
+        return 1;
     }
     return 0;
   }

@@ -21,12 +21,12 @@ using Tiers = std::map<std::string, tenancy::Tier, std::less<>>;
 struct Candidate {
   fleet::PoolIndex pool;
   catalog::Technology technology{};
-  std::uint16_t profile = 0;    ///< MIG: index into the model's profiles
-  std::uint16_t vgpu_type = 0;  ///< vGPU: index into the model's types
-  fleet::ShareSlice share;      ///< time-slicing
+  std::uint16_t profile = 0;      ///< MIG: index into the model's profiles
+  std::uint16_t vgpu_type = 0;    ///< vGPU: index into the model's types
+  fleet::ShareSlice share;        ///< time-slicing
   std::uint16_t max_tenants = 0;  ///< time-slicing: on one GPU
-  fleet::Cost cost;             ///< of one slice
-  std::string name;             ///< "1g.10gb", "share-10GiB", "A100-10C", "whole"
+  fleet::Cost cost;               ///< of one slice
+  std::string name;               ///< "1g.10gb", "share-10GiB", "A100-10C", "whole"
 };
 
 /// The least tier that can ever satisfy a need, and how it would.

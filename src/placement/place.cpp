@@ -110,8 +110,7 @@ class Attempt {
       return {Reason::kQuotaReached, "the limit of team " + world_.team.name + " is reached"};
     if (host_only)
       return {Reason::kHostResources, "GPUs have room, but their nodes lack host CPU or memory"};
-    if (enough_free)
-      return {Reason::kFragmented, "enough is free in total, but not in one piece"};
+    if (enough_free) return {Reason::kFragmented, "enough is free in total, but not in one piece"};
     if (!any_open)
       return {Reason::kNodesAway, "every GPU that could hold it is away, cordoned or quarantined"};
     return {Reason::kNoCapacity, "every GPU that could hold it is full"};

@@ -22,7 +22,7 @@ using fleet::PoolIndex;
 struct Grant {
   GpuIndex gpu;
   fleet::SliceShape shape;
-  std::uint64_t reuses = 0;           ///< generation of the idle slice taken; 0: a new one is made
+  std::uint64_t reuses = 0;            ///< generation of the idle slice taken; 0: a new one is made
   std::vector<std::uint64_t> retires;  ///< idle slices that make room, by generation
 };
 
@@ -56,20 +56,20 @@ struct Blocker {
 struct Alternative {
   enum class Kind : std::uint8_t { kSmaller, kWeaker, kOtherTier, kOtherPool, kAnyModel, kLater };
   Kind kind{};
-  std::string text;             ///< "fits now with 20 GiB", "fits after lease-77 ends"
-  request::Need need;           ///< the need that fits (all but kLater)
-  std::string profile;          ///< what it would get
-  base::Instant at{};           ///< kLater: from declared ends only
-  request::LeaseId after{};     ///< kLater: the lease whose end makes the room
+  std::string text;          ///< "fits now with 20 GiB", "fits after lease-77 ends"
+  request::Need need;        ///< the need that fits (all but kLater)
+  std::string profile;       ///< what it would get
+  base::Instant at{};        ///< kLater: from declared ends only
+  request::LeaseId after{};  ///< kLater: the lease whose end makes the room
 };
 std::string_view to_string(Alternative::Kind kind);
 
 /// Why a request waits, or where it would go. Produced by the function that places.
 struct Explanation {
-  std::optional<Spot> spot;     ///< fits now
-  Reason reason{};              ///< without a spot: the main blocker
-  std::string message;          ///< one sentence
-  std::string tier;             ///< matched tier; empty if none
+  std::optional<Spot> spot;  ///< fits now
+  Reason reason{};           ///< without a spot: the main blocker
+  std::string message;       ///< one sentence
+  std::string tier;          ///< matched tier; empty if none
   std::vector<Blocker> blockers;
   std::vector<Alternative> alternatives;
   std::vector<std::string> hints;  ///< also with a spot: "10 GB would fit 1g.10gb, 10 GiB does not"

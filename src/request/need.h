@@ -18,17 +18,17 @@ using base::Sms;
 /// What a team asks for: never a profile, always what the work requires. All-or-nothing: `count`
 /// slices on one node.
 struct Need {
-  MiB memory;           ///< of the GPU, per slice; 0: any
-  MilliShare compute;   ///< thousandths of a GPU, per slice; 0: any
-  Sms sms;              ///< per slice, instead of `compute`; 0: any
+  MiB memory;          ///< of the GPU, per slice; 0: any
+  MilliShare compute;  ///< thousandths of a GPU, per slice; 0: any
+  Sms sms;             ///< per slice, instead of `compute`; 0: any
   catalog::Isolation isolation = catalog::Isolation::kShared;  ///< the least accepted
-  int count = 1;        ///< slices; 1 … 64
-  Duration duration{};  ///< 0: the tier's default
+  int count = 1;                                               ///< slices; 1 … 64
+  Duration duration{};                                         ///< 0: the tier's default
   std::vector<std::string> models;  ///< acceptable GPU models by key; empty: any
-  std::string pool;     ///< by name; empty: any
-  std::string tier;     ///< by name; empty: the least that satisfies
-  MilliCpu cpu;         ///< of the host, for all slices together
-  MiB host_memory;      ///< of the host, for all slices together
+  std::string pool;                 ///< by name; empty: any
+  std::string tier;                 ///< by name; empty: the least that satisfies
+  MilliCpu cpu;                     ///< of the host, for all slices together
+  MiB host_memory;                  ///< of the host, for all slices together
 
   friend bool operator==(const Need&, const Need&) = default;
   static void fields(auto& self, auto&& visit) {

@@ -13,22 +13,39 @@ struct Edge {
 /// The diagram in request.h. Cancelling is legal from every state that is not terminal and is
 /// handled apart; a holding request passes through releasing first.
 constexpr Edge kEdges[] = {
-    {kSubmitted, kMatched},        {kSubmitted, kRejected},     {kMatched, kPendingApproval},
-    {kMatched, kApproved},         {kPendingApproval, kApproved}, {kPendingApproval, kRejected},
-    {kApproved, kQueued},          {kApproved, kProvisioning},  {kQueued, kProvisioning},
-    {kQueued, kRejected},          {kProvisioning, kActive},    {kProvisioning, kReleasing},
-    {kProvisioning, kQueued},      {kProvisioning, kFailed},    {kActive, kExpiring},
-    {kActive, kReleasing},         {kActive, kQueued},          {kActive, kFailed},
-    {kExpiring, kActive},          {kExpiring, kReleasing},     {kExpiring, kQueued},
-    {kExpiring, kFailed},          {kReleasing, kReleased},     {kReleasing, kFailed},
+    {kSubmitted, kMatched},
+    {kSubmitted, kRejected},
+    {kMatched, kPendingApproval},
+    {kMatched, kApproved},
+    {kPendingApproval, kApproved},
+    {kPendingApproval, kRejected},
+    {kApproved, kQueued},
+    {kApproved, kProvisioning},
+    {kQueued, kProvisioning},
+    {kQueued, kRejected},
+    {kProvisioning, kActive},
+    {kProvisioning, kReleasing},
+    {kProvisioning, kQueued},
+    {kProvisioning, kFailed},
+    {kActive, kExpiring},
+    {kActive, kReleasing},
+    {kActive, kQueued},
+    {kActive, kFailed},
+    {kExpiring, kActive},
+    {kExpiring, kReleasing},
+    {kExpiring, kQueued},
+    {kExpiring, kFailed},
+    {kReleasing, kReleased},
+    {kReleasing, kFailed},
 };
 
 }  // namespace
 
 std::string_view to_string(RequestState state) {
   constexpr std::array<std::string_view, 13> kNames = {
-      "submitted", "matched",   "pending-approval", "approved", "queued",   "provisioning", "active",
-      "expiring",  "releasing", "released",         "rejected", "cancelled", "failed"};
+      "submitted", "matched",  "pending-approval", "approved", "queued",   "provisioning",
+      "active",    "expiring", "releasing",        "released", "rejected", "cancelled",
+      "failed"};
   return kNames[static_cast<std::size_t>(state)];
 }
 

@@ -108,14 +108,14 @@ struct Lease {
   fleet::PoolIndex pool;
   fleet::NodeIndex node;
   std::vector<LeasedSlice> slices;
-  fleet::Cost cost;         ///< charged to the team's quota until the slices are verified free
-  MilliCpu cpu;             ///< of the host
-  MiB host_memory;          ///< of the host
+  fleet::Cost cost;  ///< charged to the team's quota until the slices are verified free
+  MilliCpu cpu;      ///< of the host
+  MiB host_memory;   ///< of the host
   LeaseState state = LeaseState::kProvisioning;
   Instant granted{};
-  Instant activated{};      ///< epoch until active
-  Instant expires{};        ///< end of the promise; renewals move it
-  Instant ended{};          ///< epoch until the slices were verified free
+  Instant activated{};  ///< epoch until active
+  Instant expires{};    ///< end of the promise; renewals move it
+  Instant ended{};      ///< epoch until the slices were verified free
   std::optional<Reason> end_reason;
 
   static void fields(auto& self, auto&& visit) {

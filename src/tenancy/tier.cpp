@@ -13,10 +13,18 @@ std::optional<Isolation> Tier::isolation_with(Technology technology) const {
   Isolation given{};
   switch (technology) {
     // The guard, which only the node can run, is what makes time-slicing `limited`.
-    case Technology::kTimeSlicing: given = std::min(isolation, Isolation::kLimited); break;
-    case Technology::kVgpu: given = Isolation::kVirtual; break;
-    case Technology::kMig: given = Isolation::kPartition; break;
-    case Technology::kWhole: given = Isolation::kDedicated; break;
+    case Technology::kTimeSlicing:
+      given = std::min(isolation, Isolation::kLimited);
+      break;
+    case Technology::kVgpu:
+      given = Isolation::kVirtual;
+      break;
+    case Technology::kMig:
+      given = Isolation::kPartition;
+      break;
+    case Technology::kWhole:
+      given = Isolation::kDedicated;
+      break;
   }
   if (given < isolation) return std::nullopt;
   return given;
@@ -38,8 +46,9 @@ std::vector<Tier> default_tiers() {
   using namespace std::chrono_literals;
   Tier production{
       .name = "production",
-      .description = "Hardware partitions with guaranteed performance, for inference with latency "
-                     "promises",
+      .description =
+          "Hardware partitions with guaranteed performance, for inference with latency "
+          "promises",
       .isolation = Isolation::kPartition,
       .technologies = {Technology::kMig, Technology::kWhole},
       .slot = MiB(38'147),  // 40 GB
@@ -61,8 +70,9 @@ std::vector<Tier> default_tiers() {
   };
   Tier development{
       .name = "development",
-      .description = "Guarded time-slicing: memory and compute limited in software, for notebooks "
-                     "and batch work",
+      .description =
+          "Guarded time-slicing: memory and compute limited in software, for notebooks "
+          "and batch work",
       .isolation = Isolation::kLimited,
       .technologies = {Technology::kTimeSlicing},
       .oversubscription = 4,

@@ -11,8 +11,8 @@
 namespace tessera::tenancy {
 
 using base::Duration;
-using base::MicroMoney;
 using base::MiB;
+using base::MicroMoney;
 
 /// A request no larger than this needs nobody's approval.
 struct AutoApproval {
@@ -30,14 +30,14 @@ struct Tier {
   std::string name;
   std::string description;
   catalog::Isolation isolation = catalog::Isolation::kShared;  ///< the least it ever gives
-  std::vector<catalog::Technology> technologies;  ///< in order of preference
+  std::vector<catalog::Technology> technologies;               ///< in order of preference
   int oversubscription = 1;  ///< times a GPU's compute is handed out by time-slicing; 1 … 64
   int max_tenants = 8;       ///< on one time-sliced GPU; 1 … 64
   MiB slot;                  ///< the size in which its capacity is quoted
   MicroMoney price;          ///< of one whole GPU for one hour
   Duration default_duration{};
   Duration max_duration{};
-  Duration notice{};         ///< before a lease ends, how long its holder is warned
+  Duration notice{};  ///< before a lease ends, how long its holder is warned
   std::optional<AutoApproval> auto_approval;  ///< absent: everything is approved at once
   std::vector<std::string> teams;             ///< who may use it; empty: all
 

@@ -1,8 +1,8 @@
 #include "tenancy/tier.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 namespace tessera::tenancy {
 namespace {
@@ -21,7 +21,8 @@ TEST(Tier, NeverGivesLessThanItPromises) {
 }
 
 TEST(Tier, PlainTimeSlicingIsNeverCalledLimited) {
-  Tier tier{.name = "t", .isolation = Isolation::kShared, .technologies = {Technology::kTimeSlicing}};
+  Tier tier{
+      .name = "t", .isolation = Isolation::kShared, .technologies = {Technology::kTimeSlicing}};
   EXPECT_EQ(tier.isolation_with(Technology::kTimeSlicing), Isolation::kShared);
   tier.isolation = Isolation::kLimited;
   EXPECT_EQ(tier.isolation_with(Technology::kTimeSlicing), Isolation::kLimited);

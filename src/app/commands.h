@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "client/connection.h"
+
+/// The subcommands of `tessera`. Each add_…() declares its commands and options; main() parses,
+/// then runs what was chosen.
+namespace tessera::app {
+
+/// What all commands share. Lives as long as main().
+struct Program {
+  CLI::App cli{"Tessera shares one fleet of GPUs among many teams."};
+  std::string context_file;     ///< --context, else TESSERA_CONTEXT
+  std::function<int()> chosen;  ///< the command to run; returns its exit code
+
+  /// A connection to the control plane that the context names.
+  base::Result<client::Connection*> connect();
+
+ private:
+  std::unique_ptr<client::Connection> connection_;
+};
+
+void add_serving_commands(Program& program);  // up, serve, agent
+void add_object_commands(Program& program);   // apply, diff, delete, get, describe
+void add_asking_commands(
+    Program& program);  // request, explain, cancel, renew, release, approve, reject
+void add_offline_commands(Program& program);    // capacity, version
+void add_simulate_command(Program& program);    // simulate
+void add_completion_command(Program& program);  // completion
+
+}  // namespace tessera::app

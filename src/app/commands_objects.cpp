@@ -1,0 +1,319 @@
+#include <map>
+
+#include <fmt/core.h>
+
+#include "app/commands.h"
+#include "app/files.h"
+#include "app/output.h"
+#include "app/terminal.h"
+#include "wire/document.h"
+#include "wire/spec.h"
+#include "wire/yaml.h"
+
+namespace tessera::app {
+namespace {
+
+using base::Result;
+using wire::Json;
+using namespace std::chrono_literals;
+
+int refuse(const base::Error& error, int code = kRefused) {
+  print_error(error);
+  return code;
+}
+
+Result<Json> fetch(client::Connection& connection, const client::Call& call) {
+  const auto answer = connection.ask(call);
+  if (!answer) return std::unexpected(answer.error());
+  auto json = Json::parse(answer->body, nullptr, false);
+  if (json.is_discarded())
+    return base::fail(base::Reason::kInternal, "the answer is not JSON", call.target,
+                      "check that the address is that of a Tessera control plane");
+  return json;
+}
+
+// --- apply and diff ---------------------------------------------------------------------------
+
+struct ApplyOptions {
+  std::string file;
+  Format format = Format::kTable;
+  bool dry_run = false;
+};
+
+Result<Json> post_documents(Program& program, const std::string& file, bool dry_run) {
+  const auto catalog = catalog::Catalog::built_in();
+  const auto documents = read_documents(file, catalog);
+  if (!documents) return std::unexpected(documents.error());
+  Json body{{"documents", Json::array()}};
+  for (const auto& document : *documents)
+    body["documents"].push_back(wire::document_of(document.object, catalog));
+  auto connection = program.connect();
+  if (!connection) return std::unexpected(connection.error());
+  return fetch(**connection, {.method = "POST",
+                              .target = dry_run ? "/v1/apply?dryRun=true" : "/v1/apply",
+                              .body = body.dump()});
+}
+
+int apply(Program& program, const ApplyOptions& options) {
+  const auto result = post_documents(program, options.file, options.dry_run);
+  if (!result) return refuse(result.error());
+  if (options.format == Format::kJson || options.format == Format::kYaml) {
+    print_object(*result, options.format);
+    return kDone;
+  }
+  for (const auto& item : result->at("items"))
+    fmt::print("{}/{} {}{}\n", text_at(item, "kind"), text_at(item, "name"),
+               text_at(item, "change"), options.dry_run ? " (dry run)" : "");
+  return kDone;
+}
+
+/// The lines of `spec` that differ, as "- key: old" and "+ key: new".
+void print_spec_diff(const Json& before, const Json& after) {
+  const auto flat = [](const Json& object) {
+    std::map<std::string, std::string> lines;
+    const Json spec = object.is_null() ? Json::object() : object.value("spec", Json::object());
+    for (const auto& [path, value] : spec.flatten().items())
+      lines["spec" + path] = value.is_string() ? value.get<std::string>() : value.dump();
+    return lines;
+  };
+  const auto old_lines = flat(before), new_lines = flat(after);
+  for (const auto& [path, value] : old_lines)
+    if (const auto now = new_lines.find(path); now == new_lines.end() || now->second != value)
+      fmt::print("{}\n", paint(fmt::format("  - {}: {}", path, value), Colour::kRed));
+  for (const auto& [path, value] : new_lines)
+    if (const auto was = old_lines.find(path); was == old_lines.end() || was->second != value)
+      fmt::print("{}\n", paint(fmt::format("  + {}: {}", path, value), Colour::kGreen));
+}
+
+/// 0: nothing would change; 1: something would; 2: it could not be found out.
+int diff(Program& program, const ApplyOptions& options) {
+  const auto result = post_documents(program, options.file, true);
+  if (!result) return refuse(result.error(), kUsage);
+  if (options.format == Format::kJson || options.format == Format::kYaml)
+    print_object(*result, options.format);
+  bool changes = false;
+  for (const auto& item : result->at("items")) {
+    if (text_at(item, "change") == "unchanged") continue;
+    changes = true;
+    if (options.format != Format::kTable && options.format != Format::kWide) continue;
+    fmt::print("{}/{} {}\n", text_at(item, "kind"), text_at(item, "name"), text_at(item, "change"));
+    print_spec_diff(item.value("before", Json()), item.value("after", Json()));
+  }
+  return changes ? kChanges : kDone;
+}
+
+// --- get, describe, delete --------------------------------------------------------------------
+
+/// "request", "requests" and "req" all mean /v1/requests.
+std::optional<std::string> path_of_kind(const std::string& word) {
+  static const std::map<std::string, std::string> kPaths = {
+      {"tier", "tiers"},        {"tiers", "tiers"},  {"team", "teams"},    {"teams", "teams"},
+      {"pool", "pools"},        {"pools", "pools"},  {"node", "nodes"},    {"nodes", "nodes"},
+      {"gpu", "gpus"},          {"gpus", "gpus"},    {"req", "requests"},  {"request", "requests"},
+      {"requests", "requests"}, {"lease", "leases"}, {"leases", "leases"}, {"token", "tokens"},
+      {"tokens", "tokens"}};
+  const auto found = kPaths.find(word);
+  if (found == kPaths.end()) return std::nullopt;
+  return found->second;
+}
+
+struct GetOptions {
+  std::string kind;
+  std::string name;
+  Format format = Format::kTable;
+  bool watch = false;
+  bool dry_run = false;
+  std::string team, state, pool, node, tier;
+};
+
+base::Error unknown_kind(const std::string& word) {
+  return {base::Reason::kUnknownObject, "there is no kind \"" + word + "\"", "",
+          "use tiers, teams, pools, nodes, gpus, requests, leases or tokens"};
+}
+
+std::string filters_of(const GetOptions& options) {
+  std::string query;
+  const auto add = [&](const char* name, const std::string& value) {
+    if (value.empty()) return;
+    query += (query.empty() ? "?" : "&") + std::string(name) + "=" + client::encode(value);
+  };
+  add("team", options.team);
+  add("state", options.state);
+  add("pool", options.pool);
+  add("node", options.node);
+  add("tier", options.tier);
+  return query;
+}
+
+/// A GPU's name has a slash that is part of the path.
+std::string name_in_path(const std::string& path, const std::string& name) {
+  const auto slash = path == "gpus" ? name.find('/') : std::string::npos;
+  if (slash == std::string::npos) return client::encode(name);
+  return client::encode(name.substr(0, slash)) + "/" + client::encode(name.substr(slash + 1));
+}
+
+/// All pages of a list, as one.
+Result<Json> list_all(client::Connection& connection, const std::string& path,
+                      const std::string& filters) {
+  Json all;
+  std::string next;
+  do {
+    auto target = "/v1/" + path + filters;
+    if (!next.empty())
+      target += (filters.empty() ? "?" : "&") + std::string("continue=") + client::encode(next);
+    auto page = fetch(connection, {.target = target});
+    if (!page) return page;
+    next = text_at(*page, "metadata.continue");
+    if (all.is_null())
+      all = std::move(*page);
+    else
+      for (auto& item : (*page)["items"]) all["items"].push_back(std::move(item));
+  } while (!next.empty());
+  return all;
+}
+
+std::string kind_of_path(const std::string& path) {
+  static const std::map<std::string, std::string> kKinds = {
+      {"tiers", "Tier"}, {"teams", "Team"},       {"pools", "Pool"},   {"nodes", "Node"},
+      {"gpus", "Gpu"},   {"requests", "Request"}, {"leases", "Lease"}, {"tokens", "Token"}};
+  return kKinds.at(path);
+}
+
+/// Prints every change of the kind from `revision` on, until interrupted.
+int follow(client::Connection& connection, const GetOptions& options, const std::string& path,
+           std::string revision) {
+  for (;;) {
+    const auto target = fmt::format("/v1/watch?since={}&kinds={}", revision, kind_of_path(path));
+    const auto ended = connection.follow(target, 45s, [&](const client::Connection::Event& event) {
+      if (!event.id.empty()) revision = event.id;
+      if (event.type == "BOOKMARK") return true;
+      const auto object = Json::parse(event.data, nullptr, false);
+      if (object.is_discarded()) return true;
+      if (!options.name.empty() && text_at(object, "metadata.name") != options.name) return true;
+      if (event.type == "DELETED")
+        fmt::print("{} is gone\n", text_at(object, "metadata.name"));
+      else
+        print_object(object, options.format);
+      std::fflush(stdout);
+      return true;
+    });
+    if (!ended) return refuse(ended.error());
+  }
+}
+
+int get(Program& program, const GetOptions& options) {
+  const auto path = path_of_kind(options.kind);
+  if (!path) return refuse(unknown_kind(options.kind), kUsage);
+  auto connection = program.connect();
+  if (!connection) return refuse(connection.error());
+  std::string revision = "0";
+  if (options.name.empty() || options.watch) {
+    const auto list = list_all(**connection, *path, filters_of(options));
+    if (!list) return refuse(list.error());
+    revision = text_at(*list, "metadata.revision", "0");
+    if (options.name.empty()) print_list(*list, options.format);
+  }
+  if (!options.name.empty()) {
+    const auto object =
+        fetch(**connection, {.target = "/v1/" + *path + "/" + name_in_path(*path, options.name)});
+    if (!object) return refuse(object.error());
+    print_object(*object, options.format);
+  }
+  return options.watch ? follow(**connection, options, *path, revision) : kDone;
+}
+
+int describe(Program& program, const GetOptions& options) {
+  const auto path = path_of_kind(options.kind);
+  if (!path) return refuse(unknown_kind(options.kind), kUsage);
+  auto connection = program.connect();
+  if (!connection) return refuse(connection.error());
+  const auto target = "/v1/" + *path + "/" + name_in_path(*path, options.name);
+  const auto object = fetch(**connection, {.target = target});
+  if (!object) return refuse(object.error());
+  fmt::print("{}", wire::to_yaml(*object));
+  const auto state = text_at(*object, "status.state");
+  if (*path == "requests" && (state == "queued" || state == "pending-approval")) {
+    const auto why = fetch(**connection, {.target = target + "/explanation"});
+    if (!why) return refuse(why.error());
+    fmt::print("---\n{}", wire::to_yaml(*why));
+  }
+  return kDone;
+}
+
+int remove(Program& program, const GetOptions& options) {
+  const auto path = path_of_kind(options.kind);
+  if (!path) return refuse(unknown_kind(options.kind), kUsage);
+  auto connection = program.connect();
+  if (!connection) return refuse(connection.error());
+  const auto answer =
+      (*connection)
+          ->ask({.method = "DELETE",
+                 .target = "/v1/" + *path + "/" + name_in_path(*path, options.name) +
+                           (options.dry_run ? "?dryRun=true" : "")});
+  if (!answer) return refuse(answer.error());
+  fmt::print("{}/{} deleted{}\n", kind_of_path(*path), options.name,
+             options.dry_run ? " (dry run)" : "");
+  return kDone;
+}
+
+template <class Options>
+void on_chosen(Program& program, CLI::App& command, std::shared_ptr<Options> options,
+               int (*run)(Program&, const Options&)) {
+  command.callback([&program, options, run] {
+    program.chosen = [&program, options, run] { return run(program, *options); };
+  });
+}
+
+}  // namespace
+
+void add_object_commands(Program& program) {
+  const auto applied = std::make_shared<ApplyOptions>();
+  auto* apply_command =
+      program.cli.add_subcommand("apply", "Declare documents: all of them, or none");
+  apply_command->add_option("-f,--file", applied->file, "YAML or JSON; - for standard input")
+      ->required();
+  apply_command->add_flag("--dry-run", applied->dry_run, "Say what would change, change nothing");
+  add_format_option(*apply_command, applied->format);
+  on_chosen(program, *apply_command, applied, apply);
+
+  const auto compared = std::make_shared<ApplyOptions>();
+  auto* diff_command = program.cli.add_subcommand(
+      "diff", "What apply would change. Exit code 0: nothing, 1: something, 2: error");
+  diff_command->add_option("-f,--file", compared->file, "YAML or JSON; - for standard input")
+      ->required();
+  add_format_option(*diff_command, compared->format);
+  on_chosen(program, *diff_command, compared, diff);
+
+  const auto got = std::make_shared<GetOptions>();
+  auto* get_command = program.cli.add_subcommand("get", "List objects, or show one");
+  get_command
+      ->add_option("kind", got->kind, "requests, leases, gpus, nodes, pools, tiers, teams, tokens")
+      ->required();
+  get_command->add_option("name", got->name, "Only this one");
+  get_command->add_option("--team", got->team, "Only this team's");
+  get_command->add_option("--state", got->state, "Only in this state");
+  get_command->add_option("--pool", got->pool, "Only in this pool");
+  get_command->add_option("--node", got->node, "Only on this node");
+  get_command->add_option("--tier", got->tier, "Only of this tier");
+  get_command->add_flag("-w,--watch", got->watch, "Go on with every change");
+  add_format_option(*get_command, got->format);
+  on_chosen(program, *get_command, got, get);
+
+  const auto described = std::make_shared<GetOptions>();
+  auto* describe_command =
+      program.cli.add_subcommand("describe", "All about one object; of a waiting request also why");
+  describe_command->add_option("kind", described->kind, "Its kind")->required();
+  describe_command->add_option("name", described->name, "Its name")->required();
+  on_chosen(program, *describe_command, described, describe);
+
+  const auto removed = std::make_shared<GetOptions>();
+  auto* delete_command =
+      program.cli.add_subcommand("delete", "Delete a tier, team, pool, node or token");
+  delete_command->add_option("kind", removed->kind, "Its kind")->required();
+  delete_command->add_option("name", removed->name, "Its name")->required();
+  delete_command->add_flag("--dry-run", removed->dry_run,
+                           "Say whether it could be, change nothing");
+  on_chosen(program, *delete_command, removed, remove);
+}
+
+}  // namespace tessera::app

@@ -1,0 +1,133 @@
+#include <fmt/core.h>
+
+#include "app/commands.h"
+#include "app/files.h"
+#include "app/output.h"
+#include "app/table.h"
+#include "app/terminal.h"
+#include "control/step.h"
+#include "tenancy/tier.h"
+#include "wire/objects.h"
+
+namespace tessera::app {
+namespace {
+
+using base::Result;
+using wire::Json;
+
+struct CapacityOptions {
+  std::string file;
+  Format format = Format::kTable;
+};
+
+const tenancy::Actor kPlanner{"capacity", tenancy::Role::kAdmin, ""};
+
+/// The state that the documents declare, with every node taken as present.
+Result<control::State> declared_state(const std::string& file) {
+  const auto catalog = std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in());
+  const auto documents = read_documents(file, *catalog);
+  if (!documents) return std::unexpected(documents.error());
+  control::State state(catalog);
+  const auto run = [&](const control::Command& command) -> Result<void> {
+    auto done = control::step(state, command, kPlanner, base::Instant{});
+    if (!done) return std::unexpected(done.error());
+    return {};
+  };
+  bool tiers = false;
+  for (const auto& document : *documents)
+    tiers |= std::holds_alternative<tenancy::Tier>(document.object);
+  if (!tiers)
+    for (const auto& tier : tenancy::default_tiers())
+      if (auto done = run(control::PutTier{tier}); !done) return std::unexpected(done.error());
+  // Tiers before the pools that carry them, pools before nodes and quotas.
+  for (const std::string_view kind : {"Tier", "Pool", "Node", "Team"}) {
+    for (const auto& document : *documents) {
+      if (wire::kind_of(document.object) != kind) continue;
+      if (auto done = run(wire::command_of(document.object)); !done) {
+        auto error = done.error();
+        error.where = document.where + (error.where.empty() ? "" : " " + error.where);
+        return std::unexpected(error);
+      }
+    }
+  }
+  const auto node_count = state.fleet().nodes().size();
+  for (std::size_t i = 0; i < node_count; ++i)
+    state.apply(control::NodeReady{fleet::NodeIndex(i), "declared"}, base::Instant{});
+  return state;
+}
+
+Result<Json> capacity_json(Program& program, const CapacityOptions& options) {
+  if (!options.file.empty()) {
+    const auto state = declared_state(options.file);
+    if (!state) return std::unexpected(state.error());
+    return wire::capacity_object(placement::capacity_of(
+        state->catalog(), state->fleet(), state->index(), state->tiers(), state->use_by_tier()));
+  }
+  auto connection = program.connect();
+  if (!connection) return std::unexpected(connection.error());
+  const auto answer = (*connection)->ask({.target = "/v1/capacity"});
+  if (!answer) return std::unexpected(answer.error());
+  return Json::parse(answer->body);
+}
+
+std::string mix_of(const Json& potential) {
+  std::string text;
+  const auto mix = potential.value("mix", Json::object());
+  for (auto it = mix.rbegin(); it != mix.rend(); ++it)
+    text += fmt::format("{}{} x {}", text.empty() ? "" : " + ", it.value().dump(), it.key());
+  return text.empty() ? "-" : text;
+}
+
+int capacity(Program& program, const CapacityOptions& options) {
+  const auto answer = capacity_json(program, options);
+  if (!answer) {
+    print_error(answer.error());
+    return kRefused;
+  }
+  if (options.format == Format::kJson || options.format == Format::kYaml) {
+    print_object(*answer, options.format);
+    return kDone;
+  }
+  Table table({"TIER", "ISOLATION", "SLOTS", "FREE", "USED", "MIX"});
+  for (const auto& tier : answer->at("tiers"))
+    table.add({text_at(tier, "name"), text_at(tier, "isolation"), text_at(tier, "potential.slots"),
+               text_at(tier, "free.slots"), text_at(tier, "used.slots"),
+               mix_of(tier["potential"])});
+  fmt::print("{}", table.text());
+  for (const auto& tier : answer->at("tiers"))
+    if (const auto note = text_at(tier, "potential.note"); !note.empty())
+      fmt::print("\n{}: {}\n", text_at(tier, "name"), note);
+  fmt::print("\n{} GPUs declared, {} ready. A pool carried by several tiers counts in each.\n",
+             text_at(*answer, "gpus.declared"), text_at(*answer, "gpus.ready"));
+  return kDone;
+}
+
+int version(Format format) {
+  if (format == Format::kJson || format == Format::kYaml)
+    print_object({{"version", TESSERA_VERSION}}, format);
+  else
+    fmt::print("tessera {}\n", TESSERA_VERSION);
+  return kDone;
+}
+
+}  // namespace
+
+void add_offline_commands(Program& program) {
+  const auto options = std::make_shared<CapacityOptions>();
+  auto* command = program.cli.add_subcommand(
+      "capacity", "Slots of every tier: what there could be, what is free, what is used");
+  command->add_option("-f,--file", options->file,
+                      "Work it out for these documents, without a control plane");
+  add_format_option(*command, options->format);
+  command->callback([&program, options] {
+    program.chosen = [&program, options] { return capacity(program, *options); };
+  });
+
+  const auto format = std::make_shared<Format>(Format::kTable);
+  auto* version_command = program.cli.add_subcommand("version", "The version of this program");
+  add_format_option(*version_command, *format);
+  version_command->callback(
+      [&program, format] { program.chosen = [format] { return version(*format); }; });
+}
+
+}  // namespace tessera::app

@@ -1,0 +1,159 @@
+#include <csignal>
+#include <memory>
+
+#include <fmt/core.h>
+
+#include "agent/agent.h"
+#include "agent/runner.h"
+#include "app/commands.h"
+#include "app/control_plane.h"
+#include "app/files.h"
+#include "app/simulated_nodes.h"
+#include "app/terminal.h"
+#include "client/agent_transport.h"
+#include "device/simulated/driver.h"
+
+namespace tessera::app {
+namespace {
+
+struct ServeOptions {
+  std::string fleet;
+  std::string data = "tessera-data";
+  std::string listen = "127.0.0.1:8787";
+  bool simulate = false;  ///< run a simulated machine and an agent for every node
+};
+
+/// Blocks SIGINT and SIGTERM in this thread and all it starts; wait_for_stop() then takes them.
+sigset_t hold_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+void wait_for_stop(const sigset_t& signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+}
+
+void greet(const ControlPlane& plane) {
+  const auto& context = plane.context();
+  fmt::print(
+      "Tessera is up.\n\n"
+      "  console  {0}/#token={1}\n"
+      "  token    {1}\n\n"
+      "Try:\n"
+      "  export TESSERA_CONTEXT={2}\n"
+      "  tessera capacity\n"
+      "  tessera request --team vision --memory 10GB --isolation partition --for 8h\n"
+      "  tessera get gpus\n\n"
+      "Ctrl-C ends it; what was granted is kept.\n",
+      context.server.url(), context.token, plane.context_path());
+  std::fflush(stdout);
+}
+
+int serve(const ServeOptions& options) {
+  const auto signals = hold_signals();
+  const auto refuse = [](const base::Error& error) {
+    print_error(error);
+    return kRefused;
+  };
+  ControlPlaneOptions plane_options{.data = options.data};
+  if (auto listen = parse_listen(options.listen, plane_options); !listen)
+    return refuse(listen.error());
+  const auto catalog = std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in());
+  std::vector<wire::Document> documents;
+  if (!options.fleet.empty()) {
+    auto read = read_documents(options.fleet, *catalog);
+    if (!read) return refuse(read.error());
+    documents = std::move(*read);
+  }
+  auto plane = ControlPlane::start(catalog, plane_options);
+  if (!plane) return refuse(plane.error());
+  if (!documents.empty())
+    if (auto declared = (*plane)->declare(documents); !declared) return refuse(declared.error());
+  std::unique_ptr<SimulatedNodes> nodes;
+  if (options.simulate) nodes = std::make_unique<SimulatedNodes>(**plane, catalog);
+  greet(**plane);
+  wait_for_stop(signals);
+  nodes.reset();
+  return kDone;
+}
+
+void add_serve_options(CLI::App& command, ServeOptions& options) {
+  command.add_option("--fleet", options.fleet, "Documents to declare at the start (YAML or JSON)");
+  command.add_option("--data", options.data, "Folder of the journal and the context")
+      ->capture_default_str();
+  command.add_option("--listen", options.listen, "ADDRESS:PORT; port 0 takes any")
+      ->capture_default_str();
+}
+
+struct AgentCommand {
+  std::string node;
+  std::string model;
+  int gpus = 8;
+};
+
+/// One agent over simulated GPUs, against a control plane elsewhere.
+int run_agent(Program& program, const AgentCommand& options) {
+  const auto signals = hold_signals();
+  const auto catalog = std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in());
+  const auto model = catalog->find(options.model);
+  if (!model) {
+    print_error({base::Reason::kUnknownObject, "there is no GPU model \"" + options.model + "\"",
+                 "--simulate", "use a key of data/gpu_models.json, e.g. H100-80GB-SXM5"});
+    return kRefused;
+  }
+  auto context = client::read_context(program.context_file);
+  if (!context) {
+    print_error(context.error());
+    return kRefused;
+  }
+  const SystemClock clock;
+  device::simulated::Machine machine(
+      catalog, clock,
+      {.gpus = std::vector(static_cast<std::size_t>(options.gpus), *model),
+       .seed = std::hash<std::string>{}(options.node)});
+  device::simulated::SimulatedDriver driver(machine);
+  agent::Agent agent(options.node, driver, catalog);
+  client::AgentTransport transport(std::move(*context));
+  agent::Runner runner(agent, transport, clock);
+  fmt::print("agent of {}: {} simulated {}\n", options.node, options.gpus, options.model);
+  std::fflush(stdout);
+  wait_for_stop(signals);
+  return kDone;
+}
+
+}  // namespace
+
+void add_serving_commands(Program& program) {
+  const auto up_options = std::make_shared<ServeOptions>();
+  up_options->simulate = true;
+  auto* up = program.cli.add_subcommand(
+      "up", "Start a control plane with a simulated machine for every declared node");
+  add_serve_options(*up, *up_options);
+  up->callback([&program, up_options] { program.chosen = [=] { return serve(*up_options); }; });
+
+  const auto serve_options = std::make_shared<ServeOptions>();
+  auto* plain = program.cli.add_subcommand("serve", "Start a control plane; agents dial in");
+  add_serve_options(*plain, *serve_options);
+  plain->callback(
+      [&program, serve_options] { program.chosen = [=] { return serve(*serve_options); }; });
+
+  const auto agent_options = std::make_shared<AgentCommand>();
+  auto* agent = program.cli.add_subcommand(
+      "agent", "Run the agent of one node (--context names its server and token)");
+  agent->add_option("--node", agent_options->node, "Name of the node")->required();
+  agent->add_option("--simulate", agent_options->model, "GPU model of the simulated machine")
+      ->required();
+  agent->add_option("--gpus", agent_options->gpus, "Number of simulated GPUs")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  agent->callback([&program, agent_options] {
+    program.chosen = [&program, agent_options] { return run_agent(program, *agent_options); };
+  });
+}
+
+}  // namespace tessera::app

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "client/context.h"
+#include "gateway/api.h"
+#include "gateway/http_server.h"
+#include "journal/sqlite_journal.h"
+#include "service/engine.h"
+#include "wire/document.h"
+
+namespace tessera::app {
+
+/// The real time.
+class SystemClock final : public base::Clock {
+ public:
+  base::Instant now() const override {
+    return std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
+  }
+};
+
+struct ControlPlaneOptions {
+  std::string data;                   ///< folder of the journal and of context.yaml
+  std::string address = "127.0.0.1";  ///< numeric
+  std::uint16_t port = 8787;          ///< 0: any
+};
+
+/// A running control plane: journal, engine, API and console, wired together.
+/// Owned by main; its parts are stopped in the reverse order of their making.
+class ControlPlane {
+ public:
+  /// Errors say which file or address and what to do. At the first start it makes an
+  /// administrator's token; every start writes DATA/context.yaml with the address and that token.
+  static base::Result<std::unique_ptr<ControlPlane>> start(
+      std::shared_ptr<const catalog::Catalog> catalog, const ControlPlaneOptions& options);
+  ~ControlPlane();
+
+  /// Declares documents, all or nothing. A fleet without tiers of its own gets the default ones.
+  base::Result<void> declare(const std::vector<wire::Document>& documents);
+  /// A token for the agent of `node`: the one in DATA/agents.yaml, or a new one kept there.
+  base::Result<std::string> agent_token(const std::string& node);
+
+  service::Engine& engine() { return *engine_; }
+  const base::Clock& clock() const { return clock_; }
+  const client::Context& context() const { return context_; }
+  std::string context_path() const { return options_.data + "/context.yaml"; }
+
+ private:
+  explicit ControlPlane(ControlPlaneOptions options) : options_(std::move(options)) {}
+  base::Result<void> serve(std::shared_ptr<const catalog::Catalog> catalog);
+  base::Result<void> sign_in();
+  base::Result<std::string> make_token(tenancy::Token token);
+
+  ControlPlaneOptions options_;
+  SystemClock clock_;
+  std::unique_ptr<journal::SqliteJournal> journal_;
+  std::unique_ptr<service::Engine> engine_;
+  std::unique_ptr<gateway::Api> api_;
+  std::unique_ptr<gateway::HttpServer> server_;
+  client::Context context_;
+};
+
+/// "127.0.0.1:8787", "[::1]:0" taken apart into options.
+base::Result<void> parse_listen(const std::string& text, ControlPlaneOptions& options);
+
+}  // namespace tessera::app

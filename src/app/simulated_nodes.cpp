@@ -1,0 +1,77 @@
+#include "app/simulated_nodes.h"
+
+#include <condition_variable>
+
+#include <spdlog/spdlog.h>
+
+#include "agent/agent.h"
+#include "agent/runner.h"
+#include "client/agent_transport.h"
+#include "device/simulated/driver.h"
+#include "device/simulated/machine.h"
+
+namespace tessera::app {
+
+using namespace std::chrono_literals;
+
+/// One node: machine, driver, agent, and the thread that runs it.
+class SimulatedNodes::Node {
+ public:
+  Node(const Wanted& wanted, std::shared_ptr<const catalog::Catalog> catalog,
+       const base::Clock& clock, client::Context context)
+      : machine_(catalog, clock,
+                 {.gpus = wanted.gpus, .seed = std::hash<std::string>{}(wanted.name)}),
+        driver_(machine_),
+        agent_(wanted.name, driver_, catalog),
+        transport_(std::move(context)),
+        runner_(agent_, transport_, clock) {}
+
+ private:
+  device::simulated::Machine machine_;
+  device::simulated::SimulatedDriver driver_;
+  agent::Agent agent_;
+  client::AgentTransport transport_;
+  agent::Runner runner_;
+};
+
+SimulatedNodes::SimulatedNodes(ControlPlane& plane, std::shared_ptr<const catalog::Catalog> catalog)
+    : plane_(plane),
+      catalog_(std::move(catalog)),
+      thread_([this](const std::stop_token& stopping) { run(stopping); }) {}
+
+SimulatedNodes::~SimulatedNodes() = default;
+
+void SimulatedNodes::run(const std::stop_token& stopping) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  while (!stopping.stop_requested()) {
+    adopt_new();
+    std::unique_lock lock(mutex);
+    wake.wait_for(lock, stopping, 1s, [] { return false; });
+  }
+  nodes_.clear();
+}
+
+void SimulatedNodes::adopt_new() {
+  const auto wanted = plane_.engine().read([&](const control::State& state) {
+    std::vector<Wanted> found;
+    for (const auto& node : state.fleet().nodes()) {
+      if (node.name.empty() || nodes_.contains(node.name)) continue;
+      const auto model = state.fleet().pool(node.pool).model;
+      found.push_back({node.name, std::vector(node.gpus.size(), model)});
+    }
+    return found;
+  });
+  for (const auto& one : wanted) {
+    auto token = plane_.agent_token(one.name);
+    if (!token) {
+      spdlog::warn("no token for the agent of {}: {}", one.name, base::to_string(token.error()));
+      return;
+    }
+    client::Context context{plane_.context().server, std::move(*token)};
+    nodes_.emplace(one.name,
+                   std::make_unique<Node>(one, catalog_, plane_.clock(), std::move(context)));
+  }
+}
+
+}  // namespace tessera::app

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+/// The terminal: colours and hints where a person looks, plain text in a pipe.
+namespace tessera::app {
+
+/// Exit codes of every command; `diff` uses kChanges for "there are some".
+enum ExitCode : int { kDone = 0, kRefused = 1, kChanges = 1, kUsage = 2 };
+
+/// Is standard output a terminal, and colour not switched off by NO_COLOR?
+bool colourful();
+/// Is a person watching standard output?
+bool watched();
+
+enum class Colour { kNone, kGreen, kYellow, kRed, kDim };
+std::string paint(std::string_view text, Colour colour);
+/// The colour in which a request's or lease's state is shown.
+Colour colour_of_state(std::string_view state);
+
+/// "error: where: what" and the hint, on standard error.
+void print_error(const base::Error& error);
+/// A next step, only for a person: "next: tessera explain req-1".
+void print_hint(std::string_view text);
+
+}  // namespace tessera::app
