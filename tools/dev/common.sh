@@ -22,16 +22,3 @@ jobs_that_fit() {
   if ((by_memory < 1)); then by_memory=1; fi
   say $((by_memory < cores ? by_memory : cores))
 }
-
-# digest PATH… -> one checksum over the names and contents of all files below the paths.
-digest() {
-  find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z |
-    xargs -0 -r sha256sum | sha256sum | cut -d' ' -f1
-}
-
-# unchanged NAME DIGEST -> true when `remember NAME DIGEST` was the last word on NAME.
-unchanged() { [[ -f "$kStamps/$1" && "$(<"$kStamps/$1")" == "$2" ]]; }
-remember() {
-  mkdir -p "$kStamps"
-  printf '%s\n' "$2" >"$kStamps/$1"
-}
