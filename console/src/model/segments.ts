@@ -41,11 +41,20 @@ function remaining(span: Span, taken: readonly Span[]): Span[] {
 
 const rising = (a: Span, b: Span): number => a.start - b.start;
 
+/** Objects are replaced, never changed, so what was computed for one stays true. */
+const known = new WeakMap<Gpu, Segment[]>();
+
 /**
  * Slices first, then what is free or stranded around them. What the server calls neither (the
  * compute is handed out although memory is left, say) cannot be allocated either: stranded.
  */
 export function segmentsOf(gpu: Gpu): Segment[] {
+  let segments = known.get(gpu);
+  if (!segments) known.set(gpu, (segments = computeSegments(gpu)));
+  return segments;
+}
+
+function computeSegments(gpu: Gpu): Segment[] {
   const axis = axisOf(gpu);
   const pieces: Piece[] = [];
   for (const slice of [...gpu.status.slices].sort(rising))

@@ -22,8 +22,8 @@ function typing(target: EventTarget | null): boolean {
 }
 
 function onShortcut(event: KeyboardEvent): void {
-  if (event.ctrlKey || event.metaKey || event.altKey || helpOpen.value || !token.value) return;
-  if (typing(event.target)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || !token.value) return;
+  if (typing(event.target) || document.querySelector("dialog[open]")) return;
   const view = kKeys[event.key];
   if (view) go(view);
   else if (event.key === "?") helpOpen.value = true;

@@ -3,7 +3,7 @@ import type { Gpu } from "../api/types";
 import { parseMemory, showMemory } from "../model/quantity";
 import { type Segment, segmentsOf, unavailable } from "../model/segments";
 import { markOf, store } from "../state";
-import { cellId, cursor, highlighted, largestGib, order, selected } from "./fleetState";
+import { cellId, cursor, firstGpu, highlighted, largestGib, selected } from "./fleetState";
 
 /** What a screen reader says of a cell; the tooltip says the same. */
 export function describe(gpu: Gpu, segment: Segment): string {
@@ -61,7 +61,7 @@ export const GpuRow = memo(function GpuRow({ name }: { name: string }) {
   const width = parseMemory(gpu.status.memory) / 1024 / largestGib.value;
   const off = unavailable(gpu);
   const at = cursor.value;
-  const first = at === null && order.value[0] === name;
+  const first = at === null && firstGpu.value === name;
   const segments = segmentsOf(gpu);
   return (
     <div role="row" class="gpu-row">

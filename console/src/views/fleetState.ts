@@ -31,6 +31,8 @@ export const groups = computed<PoolGroup[]>(() => {
 /** GPUs in the order of the screen, for the arrow keys. */
 export const order = computed(() => groups.value.flatMap((pool) => pool.nodes.flatMap((node) => node.gpus)));
 
+export const firstGpu = computed(() => order.value[0] ?? "");
+
 /** Length of the fleet's common axis in GiB: the largest GPU's memory, rounded up to fives. */
 export const largestGib = computed(() => {
   const gib = store.kinds.Gpu.all().reduce((most, gpu) => Math.max(most, parseMemory(gpu.status.memory) / 1024), 1);
