@@ -7,6 +7,7 @@
 
 #include "agent/agent.h"
 #include "agent/test_bench.h"
+#include "agent/test_control.h"
 #include "base/random.h"
 
 /// Random leases, faults, restarts and a bad network against a small control plane; every promise
@@ -25,154 +26,9 @@ using fleet::NodeReport;
 using fleet::NodeTarget;
 using fleet::SlicePhase;
 using fleet::SliceStatus;
-using fleet::TargetSlice;
 
 constexpr std::size_t kGpus = 3;
-
-/// What the control plane would do, as simply as possible.
-class FakeControl {
- public:
-  FakeControl(const catalog::GpuModel& model, base::Random& random)
-      : model_(model), random_(random), gpus_(kGpus) {
-    for (std::size_t i = 0; i < kGpus; ++i) gpus_[i].number = static_cast<std::uint16_t>(i);
-  }
-
-  NodeTarget target() const { return {"node-1", revision_, gpus_}; }
-
-  /// One random wish: a grant, an end, or an idle instance retired.
-  void step() {
-    ++revision_;
-    auto& gpu = gpus_[random_.below(gpus_.size())];
-    auto& slices = gpu.slices;
-    const auto wish = random_.below(4);
-    if (wish == 0) return end(gpu);
-    if (wish == 1) {
-      std::erase_if(slices, [&](const auto& each) {
-        return each.phase == SlicePhase::kIdle && random_.chance(1, 2);
-      });
-      return;
-    }
-    grant(gpu);
-  }
-
-  void hear(const NodeReport& report) {
-    ++revision_;
-    for (const auto& told : report.gpus) {
-      if (told.number >= gpus_.size()) continue;
-      auto& gpu = gpus_[told.number];
-      if (gpu.uuid.empty()) gpu.uuid = told.uuid;
-      for (const auto& slice : told.slices) hear(gpu, slice);
-    }
-  }
-
-  const TargetSlice* find(LeaseId lease) const {
-    for (const auto& gpu : gpus_)
-      for (const auto& slice : gpu.slices)
-        if (slice.holder == lease) return &slice;
-    return nullptr;
-  }
-  bool live(LeaseId lease) const {
-    const auto* slice = find(lease);
-    return slice != nullptr &&
-           (slice->phase == SlicePhase::kPreparing || slice->phase == SlicePhase::kInUse);
-  }
-  /// A lease in use and its device, at random; none if there is none.
-  std::optional<std::pair<LeaseId, std::string>> tenant() {
-    if (devices_.empty()) return std::nullopt;
-    auto entry = devices_.begin();
-    std::advance(entry, static_cast<std::ptrdiff_t>(random_.below(devices_.size())));
-    const auto* slice = find(entry->first);
-    if (slice == nullptr || slice->phase != SlicePhase::kInUse) return std::nullopt;
-    return *entry;
-  }
-  void end_all() {
-    ++revision_;
-    for (auto& gpu : gpus_) end(gpu);
-  }
-  std::uint64_t granted = 0;
-  std::uint64_t in_use = 0;
-  std::uint64_t cleaned = 0;
-  std::uint64_t failed = 0;
-
- private:
-  void hear(fleet::GpuTarget& gpu, const fleet::SliceReport& told) {
-    const auto slice = std::ranges::find(gpu.slices, told.generation, &TargetSlice::generation);
-    if (slice == gpu.slices.end()) return;
-    const bool held = slice->phase == SlicePhase::kPreparing || slice->phase == SlicePhase::kInUse;
-    if (told.status == SliceStatus::kReady && held) {
-      in_use += slice->phase == SlicePhase::kPreparing;
-      slice->phase = SlicePhase::kInUse;
-      devices_[slice->holder] = told.device;
-    } else if (told.status == SliceStatus::kFailed && held) {
-      ++failed;
-      slice->phase = SlicePhase::kFailed;
-    } else if (told.status == SliceStatus::kClean && !held && slice->phase != SlicePhase::kIdle) {
-      ++cleaned;
-      devices_.erase(slice->holder);
-      slice->holder = {};
-      slice->phase = SlicePhase::kIdle;
-      if (!std::holds_alternative<fleet::MigSlice>(slice->shape) || random_.chance(1, 3))
-        gpu.slices.erase(slice);
-    }
-  }
-
-  void end(fleet::GpuTarget& gpu) {
-    for (auto& slice : gpu.slices)
-      if (slice.phase == SlicePhase::kInUse || slice.phase == SlicePhase::kPreparing)
-        if (random_.chance(1, 2)) slice.phase = SlicePhase::kScrubbing;
-  }
-
-  void grant(fleet::GpuTarget& gpu) {
-    auto& slices = gpu.slices;
-    const bool empty = std::ranges::all_of(
-        slices, [](const auto& slice) { return slice.phase == SlicePhase::kIdle; });
-    const bool shared =
-        !slices.empty() && std::holds_alternative<fleet::ShareSlice>(slices.front().shape);
-    if (empty && random_.chance(1, 4)) {
-      slices.clear();
-      gpu.mig = false;
-      if (random_.chance(1, 2)) return add(gpu, fleet::WholeSlice{});
-      return add(gpu, fleet::ShareSlice{base::MiB(1024), base::MilliShare(100)});
-    }
-    if (shared) return add(gpu, fleet::ShareSlice{base::MiB(1024), base::MilliShare(100)});
-    if (!empty && !gpu.mig) return;
-    gpu.mig = true;
-    const auto instance =
-        static_cast<catalog::InstanceIndex>(random_.below(model_.layouts.instances().size()));
-    catalog::Layout held = 0;
-    for (const auto& slice : slices)
-      if (slice.phase != SlicePhase::kIdle)
-        held |= catalog::bit(std::get<fleet::MigSlice>(slice.shape).instance);
-    if ((held & catalog::bit(instance)) != 0 ||
-        !model_.layouts.legal(held | catalog::bit(instance)))
-      return;
-    std::erase_if(slices, [&](const auto& slice) {
-      const auto other = std::get<fleet::MigSlice>(slice.shape).instance;
-      return slice.phase == SlicePhase::kIdle &&
-             (model_.layouts.conflicts(instance) & catalog::bit(other)) != 0;
-    });
-    catalog::Layout layout = catalog::bit(instance);
-    for (const auto& slice : slices)
-      layout |= catalog::bit(std::get<fleet::MigSlice>(slice.shape).instance);
-    if (!model_.layouts.legal(layout)) return;
-    add(gpu, fleet::MigSlice{instance});
-  }
-
-  void add(fleet::GpuTarget& gpu, fleet::SliceShape shape) {
-    ++granted;
-    ++leases_;
-    gpu.slices.push_back(
-        {std::move(shape), ++generation_, SlicePhase::kPreparing, LeaseId(leases_)});
-  }
-
-  const catalog::GpuModel& model_;
-  base::Random& random_;
-  std::vector<fleet::GpuTarget> gpus_;
-  std::map<LeaseId, std::string> devices_;
-  std::uint64_t revision_ = 1;
-  std::uint64_t generation_ = 0;
-  std::uint64_t leases_ = 0;
-};
+constexpr LeaseId kStranger{1'000'000};  ///< a process of nobody the control plane knows
 
 /// Looks over the agent's shoulder: what it asks for must be allowed at that moment.
 class Auditor final : public device::Driver {
@@ -213,7 +69,7 @@ class Storm {
   Storm(std::string_view model, std::uint64_t seed)
       : random_(seed),
         bench_(model, kGpus, options()),
-        control_(bench_.catalog_->model(bench_.index_), random_) {
+        control_(bench_.catalog_->model(bench_.index_), kGpus, random_) {
     restart();
   }
 
@@ -231,6 +87,9 @@ class Storm {
   void calm() {
     for (device::GpuNumber gpu = 0; gpu < kGpus; ++gpu) bench_.machine_.release(gpu);
     const auto seen = bench_.machine_.observe();
+    for (const auto& gpu : seen.gpus)
+      for (const auto& process : gpu.processes)
+        if (process.tenant == kStranger) bench_.machine_.stop(process.pid);
     if (std::ranges::any_of(seen.gpus, [](const GpuState& gpu) {
           return gpu.condition == device::Condition::kLost;
         }))
@@ -323,15 +182,20 @@ class Storm {
   /// Leases in use run processes, some of which die hard, and some of which end by themselves.
   void tenants() {
     const auto seen = bench_.machine_.observe();
+    const auto& gpu_of_stranger = seen.gpus[random_.below(kGpus)];
+    if (random_.chance(1, 6) && !gpu_of_stranger.instances.empty())
+      start(gpu_of_stranger.instances.front().device, kStranger);
     for (const auto& gpu : seen.gpus)
       for (const auto& process : gpu.processes)
         if (random_.chance(1, 6)) bench_.machine_.stop(process.pid);
-    if (const auto tenant = control_.tenant())
-      // May be refused: the device is gone with a boot that the control plane has not heard of.
-      (void)bench_.machine_.start({.device = tenant->second,
-                                   .memory = base::MiB(256),
-                                   .tenant = tenant->first,
-                                   .linger = base::Duration(random_.below(20'000))});
+    if (const auto tenant = control_.tenant()) start(tenant->second, tenant->first);
+  }
+  /// May be refused: the device may be gone with a boot that nobody has heard of yet.
+  void start(const std::string& device, LeaseId tenant) {
+    (void)bench_.machine_.start({.device = device,
+                                 .memory = base::MiB(256),
+                                 .tenant = tenant,
+                                 .linger = base::Duration(random_.below(20'000))});
   }
 
   /// Hands over one message each way; in a storm it may be lost, doubled or late.

@@ -284,6 +284,17 @@ TEST_F(AgentTest, MakesTheGpuWholeAgainForAWholeLease) {
   }
 }
 
+TEST_F(AgentTest, AGpuWhoseModeIsChangingIsNotReadyAsAWhole) {
+  bench_.want(true, {});
+  bench_.run(50ms);  // MIG mode is being turned on
+  bench_.want(false, {whole(1, SlicePhase::kPreparing, 1)});
+  bench_.run(500ms);
+  EXPECT_EQ(bench_.told_slice().status, SliceStatus::kPending);
+  bench_.run(5s);
+  EXPECT_EQ(bench_.told_slice().status, SliceStatus::kReady);
+  EXPECT_FALSE(bench_.gpu().mig_current);
+}
+
 TEST_F(AgentTest, SaysSoWhenTheNodeCannotServeAKindOfSlice) {
   bench_.want(false, {{fleet::VgpuSlice{0}, 1, SlicePhase::kPreparing, LeaseId(1)}});
   bench_.run(1s);
