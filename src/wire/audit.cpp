@@ -36,7 +36,9 @@ Json readable_struct(const T& value) {
 }
 /// A token without its digest, which is of use only to somebody who should not have it.
 Json readable_struct(const tenancy::Token& token) {
-  return token_object(token)["spec"];
+  Json object = token_object(token)["spec"];
+  object["name"] = token.name;
+  return object;
 }
 
 Json readable_variant(const fleet::SliceShape& shape) {

@@ -134,7 +134,7 @@ const std::vector<Bad>& corpus() {
       // Pools.
       {"NoModel", "kind: Pool\nmetadata: {name: p}\nspec: {tiers: []}\n", kInvalidDocument,
        "f.yaml:3 spec.model", "missing"},
-      {"UnknownModel", "kind: Pool\nmetadata: {name: p}\nspec: {model: H100-80GB-SXM4}\n",
+      {"UnknownModel", "kind: Pool\nmetadata: {name: p}\nspec: {model: H100-80GB-SMX5}\n",
        kInvalidDocument, "f.yaml:3 spec.model", "did you mean \"H100-80GB-SXM5\"?"},
       {"NoMigThere",
        "kind: Pool\nmetadata: {name: p}\nspec: {model: L40S-48GB, technologies: [mig]}\n",

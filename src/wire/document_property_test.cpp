@@ -38,7 +38,7 @@ std::string any_text() {
   const auto piece = rc::gen::element<std::string>(
       "a", "b c", " ", ":", ": ", " #", "- ", "\"", "'", "\\", "\n", "\t", "{", "[", "&a", "*a",
       "!", "%", "@", "0x1", "12", "1e3", "true", "null", "~", "\xC3\xA9", "\xE2\x80\xA8",
-      "\xF0\x9F\x8E\xA8", "=", "|", ">", "2026-11-22T19:30:00Z", "?", ",");
+      "\xC2\x85", "\xF0\x9F\x8E\xA8", "=", "|", ">", "2026-11-22T19:30:00Z", "?", ",");
   std::string text;
   for (const auto& part : *rc::gen::container<std::vector<std::string>>(piece)) text += part;
   return text;

@@ -80,7 +80,7 @@ Rest rest_in_memory_slices(const View& view, const std::vector<Interval>& places
   for (const Slice& slice : view.gpu.slices)
     if (const auto* mig = std::get_if<fleet::MigSlice>(&slice.shape))
       existing |= catalog::bit(mig->instance);
-  const bool fixed = view.pool.layout_policy == fleet::LayoutPolicy::kStatic;
+  const bool fixed = view.pool.fixed();
   Layout possible = view.model.layouts.addable(existing);
   if (fixed) possible &= view.pool.static_layout;
   // An empty GPU may be given out whole or shared, whatever MIG could do with it.

@@ -42,7 +42,12 @@ base::Result<std::vector<Value>> parse(std::string_view text, const std::string&
   const bool json = first != text.npos && (text[first] == '{' || text[first] == '[');
   if (!json) return parse_yaml(text, source, limits);
   auto value = parse_json(text, source, limits);
-  if (!value) return std::unexpected(std::move(value.error()));
+  if (!value) {
+    // YAML has such braces too, with keys that need no quotes.
+    auto as_yaml = parse_yaml(text, source, limits);
+    if (as_yaml) return as_yaml;
+    return std::unexpected(std::move(value.error()));
+  }
   std::vector<Value> values;
   values.push_back(std::move(*value));
   return values;

@@ -29,7 +29,7 @@ base::Result<std::vector<Value>> parse_yaml(std::string_view text, const std::st
 base::Result<Value> parse_json(std::string_view text, const std::string& source,
                                Limits limits = {});
 
-/// JSON where the text starts with "{" or "[", else YAML.
+/// JSON where the text starts with "{" or "[" and is JSON, else YAML.
 base::Result<std::vector<Value>> parse(std::string_view text, const std::string& source,
                                        Limits limits = {});
 

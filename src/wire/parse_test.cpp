@@ -77,7 +77,7 @@ TEST(ParseYaml, RefusesWhatNobodyNeeds) {
   EXPECT_THAT(yaml("a: !evil {b: 1}\n"), HasSubstr("tag"));
   EXPECT_THAT(yaml("a: 1\nb: 2\na: 3\n"), HasSubstr("f.yaml:3: the key \"a\" appears twice"));
   EXPECT_THAT(yaml("a: 1\n? [x, y]\n: 2\n"), HasSubstr("where a key should be"));
-  EXPECT_THAT(yaml("a: 'b\n"), HasSubstr("not YAML"));
+  EXPECT_THAT(yaml("a: b: c\n"), HasSubstr("f.yaml:1: this is not YAML"));
   EXPECT_THAT(yaml("a: [1, 2\n"), HasSubstr("f.yaml:"));
   EXPECT_THAT(yaml("\ta: 1\n"), HasSubstr("f.yaml:1"));
   EXPECT_THAT(yaml("a: \"\\0\"\n"), HasSubstr("control character"));
@@ -171,6 +171,8 @@ INSTANTIATE_TEST_SUITE_P(Languages, BothTest, testing::Bool(),
 TEST(Parse, TellsTheLanguagesApart) {
   EXPECT_EQ(shown(parse("\n {\"a\": 1}", "f")->front()), "{a:1}");
   EXPECT_EQ(shown(parse("a: 1", "f")->front()), "{a:1}");
+  EXPECT_EQ(shown(parse("{a: 1}", "f")->front()), "{a:1}");
+  EXPECT_THAT(to_string(parse("{\"a\": ", "f").error()), HasSubstr("not JSON"));
 }
 
 }  // namespace

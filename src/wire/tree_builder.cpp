@@ -87,6 +87,8 @@ void TreeBuilder::attach(Value value) {
     parent.value.items.push_back(std::move(value));
     return;
   }
+  // Nothing has no place of its own: parsers report the line of what follows it.
+  if (value.kind == ValueKind::kNull) value.line = parent.key_line;
   parent.value.members.push_back(Member{std::move(parent.key), parent.key_line, std::move(value)});
   parent.has_key = false;
 }

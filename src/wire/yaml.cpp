@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <string_view>
+#include <utility>
 
 namespace tessera::wire {
 namespace {
@@ -40,12 +41,22 @@ bool plain(std::string_view text) {
   return harmless && !reserved(text) && !like_number(text);
 }
 
-/// A JSON string is a double-quoted YAML scalar. Characters outside ASCII are escaped, because
-/// some of them are line breaks to YAML.
+/// A JSON string is a double-quoted YAML scalar, but for characters that YAML takes for line
+/// breaks.
+std::string quoted(const Json& value) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kBreaks = {
+      {{"\xC2\x85", "\\u0085"}, {"\xE2\x80\xA8", "\\u2028"}, {"\xE2\x80\xA9", "\\u2029"}}};
+  std::string text = value.dump();
+  for (const auto& [raw, escape] : kBreaks)
+    for (auto at = text.find(raw); at != text.npos; at = text.find(raw, at + escape.size()))
+      text.replace(at, raw.size(), escape);
+  return text;
+}
+
 std::string scalar(const Json& value) {
   if (!value.is_string()) return value.dump();
   const auto& text = value.get_ref<const std::string&>();
-  return plain(text) ? text : value.dump(-1, ' ', true);
+  return plain(text) ? text : quoted(value);
 }
 
 bool nested(const Json& value) {

@@ -25,8 +25,8 @@ spec:
   gpus: 8
   layout:
     instances:
-    - "4g.40gb@0"
-    - "3g.40gb@4"
+    - 4g.40gb@0
+    - 3g.40gb@4
   nodes:
   - name: a
     ready: true
