@@ -10,6 +10,10 @@ import { explain, problem } from "./placement.mjs";
 import { World } from "./world.mjs";
 
 const kTypes = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".map": "application/json" };
+// The real server's policy (src/gateway/site.cpp): what breaks there shall break here.
+const kPolicy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+  "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const kLists = ["gpus", "requests", "leases", "tiers", "teams", "pools", "nodes"];
 
 function answer(response, status, body) {
@@ -107,7 +111,7 @@ async function serveFile(dist, url, response) {
   const name = normalize(url.pathname === "/" ? "/index.html" : url.pathname);
   try {
     const bytes = await readFile(join(dist, name));
-    response.writeHead(200, { "Content-Type": kTypes[extname(name)] ?? "application/octet-stream", "Content-Security-Policy": "default-src 'self'" });
+    response.writeHead(200, { "Content-Type": kTypes[extname(name)] ?? "application/octet-stream", "Content-Security-Policy": kPolicy });
     response.end(bytes);
   } catch {
     answer(response, 404, problem(404, "UnknownObject", `there is no ${name}`));

@@ -131,7 +131,7 @@ test("a request that waits is explained, and an alternative is one click away", 
   const page = await signedIn(browser.context, "new");
   try {
     await page.locator(".more summary").click();
-    const answer = await ask(page, { team: "vision", memory: "10GB", pool: "h100", purpose: "waits" });
+    const answer = await ask(page, { team: "speech", memory: "10GB", pool: "h100", purpose: "waits" });
     assert.match(answer, /Queued, because /);
     const name = await submit(page);
     await page.waitForSelector(".panel .is-queued");

@@ -51,6 +51,7 @@ export type Gpu = Base<
     memory: string;
     memorySlices: number;
     computeSlices: number;
+    axis?: "memory-slices" | "MiB";
     slices: GpuSlice[];
     free: Span[];
     stranded: Span[];
@@ -94,7 +95,7 @@ export interface HeldSlice {
   node?: string;
   technology: Technology;
   profile: string;
-  start: number;
+  start: number | null; // none where the hardware has no places: shares, vGPUs
   memory?: string;
   sms?: number;
   device?: string | null;
@@ -236,8 +237,8 @@ export interface Spot {
   tier: string;
   pool: string;
   node: string;
-  slices: { gpu: string; technology: Technology; profile: string; start: number; creates?: boolean }[];
-  pricePerHour: string;
+  slices: { gpu: string; technology: Technology; profile: string; start: number | null; creates?: boolean }[];
+  pricePerHour: string | null;
 }
 
 export interface Explanation {

@@ -14,9 +14,10 @@ export interface Segment {
  * cut by MIG or given out whole; MiB where it is shared, and on models without MIG.
  */
 export function axisOf(gpu: Gpu): number {
-  const { memory, memorySlices, slices } = gpu.status;
+  const { axis, memory, memorySlices, slices } = gpu.status;
   const first = slices[0]?.technology;
-  const inSlices = memorySlices > 0 && (first === undefined || first === "mig" || first === "whole");
+  const whole = first === undefined || first === "mig" || first === "whole";
+  const inSlices = memorySlices > 0 && (axis ? axis === "memory-slices" : whole);
   return inSlices ? memorySlices : parseMemory(memory) || 1;
 }
 

@@ -23,12 +23,14 @@ function Preview({ spot, team }: { spot: Spot; team: string }) {
   const gpu = first && store.kinds.Gpu.get(first.gpu);
   if (!first || !gpu) return null;
   const own = spot.slices.filter((slice) => slice.gpu === first.gpu);
+  const segments = segmentsOf(gpu);
+  const nextFree = segments.reduce((end, s) => (s.slice ? Math.max(end, s.start + s.size) : end), 0);
   const axis = first.technology === "mig" && gpu.status.memorySlices > 0 ? gpu.status.memorySlices : parseMemory(gpu.status.memory) || 1;
   const mark = markOf(team);
   return (
     <figure class="preview">
       <div class="axis" aria-hidden="true">
-        {segmentsOf(gpu).map((segment) => (
+        {segments.map((segment) => (
           <div
             key={segment.start}
             class={`seg ${segment.slice ? `is-${segment.slice.phase} ${segment.slice.team ? `dim t${markOf(segment.slice.team).colour}` : ""}` : segment.kind}`}
@@ -37,10 +39,10 @@ function Preview({ spot, team }: { spot: Spot; team: string }) {
         ))}
         {own.map((slice) => (
           <div
-            key={slice.start}
+            key={`${slice.profile}:${slice.start}`}
             class={`seg proposed t${mark.colour}`}
             style={{
-              left: `${(slice.technology === "whole" ? 0 : slice.start / axis) * 100}%`,
+              left: `${(slice.start === null ? nextFree : slice.technology === "whole" ? 0 : slice.start / axis) * 100}%`,
               width: `${shareOf(slice.profile, slice.technology, gpu) * 100}%`,
             }}
           >

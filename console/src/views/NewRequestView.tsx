@@ -188,11 +188,13 @@ function Command({ need }: { need: Need }) {
   );
 }
 
-/** Teams the signed-in person may ask for. */
+/** Teams the signed-in person may ask for: those without teams below them. */
 function useTeams(): string[] {
-  const teams = store.kinds.Team.all()
+  const all = store.kinds.Team.all();
+  const parents = new Set(all.map((team) => team.spec.parent));
+  const teams = all
     .map((team) => team.metadata.name)
-    .filter((team) => mayActFor(team))
+    .filter((team) => mayActFor(team) && !parents.has(team))
     .sort();
   const own = who.value?.subject ?? "";
   const first = teams.includes(own) ? own : teams[0];

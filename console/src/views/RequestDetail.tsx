@@ -87,9 +87,9 @@ function Slices({ request }: { request: Request }) {
 }
 
 /** "@7": which grant on that GPU this is, so that the grid can point at it. */
-function generationOf(request: Request, gpu: string, start: number): string {
+function generationOf(request: Request, gpu: string, start: number | null): string {
   const slices = store.kinds.Gpu.get(gpu)?.status.slices ?? [];
-  const own = slices.find((s) => s.lease === request.status.lease && s.start === start);
+  const own = slices.find((s) => s.lease === request.status.lease && (start === null || s.start === start));
   return own ? `@${own.generation}` : "";
 }
 
