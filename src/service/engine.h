@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -42,7 +43,8 @@ struct EngineStatus {
   std::uint64_t asked = 0;     ///< asks answered since the start
   std::uint64_t refused = 0;   ///< of these, with an error
   std::uint64_t commits = 0;
-  std::uint64_t snapshot = 0;  ///< revision of the last one written since the start
+  std::chrono::nanoseconds commit_time{};  ///< spent in them, all together
+  std::uint64_t snapshot = 0;              ///< revision of the last one written since the start
 };
 
 /// A dry run: what a command would cause, and the state as it would be then.
@@ -98,7 +100,8 @@ class Engine {
     return std::forward<Reader>(reader)(std::as_const(*durable_));
   }
 
-  /// What one command would cause by itself, without the grants that follow from it. Cheap.
+  /// What one command would cause by itself (a Submit's own grant among it), without the grants to
+  /// others that follow from it. Cheap.
   base::Result<std::vector<control::Event>> preview(const control::Command& command,
                                                     const tenancy::Actor& actor) const;
   /// Steps an ask on a copy of the state. Costs as much as reading a snapshot; one at a time.
@@ -126,7 +129,7 @@ class Engine {
   void store(Batch& batch);
   base::Result<void> settle();
   void publish(std::vector<control::Record> records);
-  void note_commit(const base::Result<void>& stored);
+  void note_commit(const base::Result<void>& stored, std::chrono::nanoseconds took);
   void answer(Batch& batch, const base::Result<void>& stored);
 
   journal::Journal& journal_;
@@ -138,6 +141,7 @@ class Engine {
   std::unique_ptr<control::State> durable_;  ///< behind gate_; changed by the engine's thread only
   std::unique_ptr<control::State> ahead_;    ///< the engine's thread only
   bool settled_ = true;                      ///< ahead_, durable_ and the journal agree; likewise
+  bool stored_ = true;                       ///< the last append succeeded; likewise
   bool tick_helped_ = true;                  ///< the last Tick changed something; likewise
   base::Instant last_look_;                  ///< at the nodes; likewise
   NodeWatch watch_;                          ///< likewise

@@ -74,8 +74,9 @@ void Engine::run() {
 }
 
 base::Duration Engine::wait_now() const {
+  // What is due but cannot be done is not tried in a tight loop.
   const auto due = ahead_->next_due();
-  if (!settled_ || !tick_helped_ || !due) return options_.idle_wait;
+  if (!settled_ || !stored_ || !tick_helped_ || !due) return options_.idle_wait;
   return std::clamp(*due - clock_.now(), base::Duration::zero(), options_.idle_wait);
 }
 
@@ -119,15 +120,18 @@ void Engine::decide(Batch& batch, PendingAsk pending) {
 
 void Engine::store(Batch& batch) {
   if (batch.records.empty()) return answer(batch, {});
+  const auto begin = std::chrono::steady_clock::now();
   const Result<void> stored = journal_.append(batch.records);
-  if (stored) {
+  const auto took = std::chrono::steady_clock::now() - begin;
+  stored_ = stored.has_value();
+  if (stored_) {
     publish(std::move(batch.records));
   } else {
     settled_ = false;
     // If the journal cannot be asked either, run() tries again before it decides anything.
     (void)settle();
   }
-  note_commit(stored);
+  note_commit(stored, took);
   answer(batch, stored);
 }
 
@@ -162,11 +166,13 @@ void Engine::publish(std::vector<Record> records) {
   feed_.publish(std::move(changes));
 }
 
-void Engine::note_commit(const Result<void>& stored) {
+void Engine::note_commit(const Result<void>& stored, std::chrono::nanoseconds took) {
   const std::lock_guard lock(status_mutex_);
   status_.writable = stored.has_value();
   status_.trouble = stored ? std::string() : base::to_string(stored.error());
-  if (stored) ++status_.commits;
+  if (!stored) return;
+  ++status_.commits;
+  status_.commit_time += took;
 }
 
 void Engine::answer(Batch& batch, const Result<void>& stored) {
