@@ -34,7 +34,8 @@ export function startLoad(world, seed = 7) {
   for (let i = 0; i < gpus.length * 3.4; i++) one();
   const cordoned = [...world.nodes.values()].at(-1);
   cordoned.status.cordoned = true;
-  if (gpus.length > 12) Object.assign(gpus[11], { health: "quarantined", detail: "XID 94: contained memory error" });
+  if (gpus.length > 12)
+    Object.assign(gpus[11], { health: "quarantined", detail: "XID 94: contained memory error" });
   const first = setTimeout(() => {
     const active = [...world.leases.values()].filter((l) => l.status.state === "active");
     for (const lease of active) if (random() < 0.18) world.release(lease);

@@ -50,7 +50,10 @@ export async function buildConsole(out, development = false) {
 
 /** Rebuilds on every change; the mock server picks the files up from disk. */
 export async function watchConsole(out) {
-  const page = { name: "page", setup: (b) => b.onEnd((r) => (r.metafile ? writePage(out, r.metafile) : undefined)) };
+  const page = {
+    name: "page",
+    setup: (b) => b.onEnd((r) => (r.metafile ? writePage(out, r.metafile) : undefined)),
+  };
   await mkdir(out, { recursive: true });
   const watcher = await context({ ...options(out, true), plugins: [page] });
   await watcher.watch();

@@ -36,7 +36,11 @@ try {
     jsxImportSource: "preact",
     logLevel: "warning",
   });
-  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...(await filesUnder(out, /\.mjs$/))], { stdio: "inherit" });
+  const run = spawnSync(
+    process.execPath,
+    ["--enable-source-maps", "--test", ...(await filesUnder(out, /\.mjs$/))],
+    { stdio: "inherit" },
+  );
   process.exitCode = run.status ?? 1;
 } finally {
   await rm(out, { recursive: true, force: true });

@@ -141,8 +141,11 @@ setInterval(() => {
 
 // ---- teams ------------------------------------------------------------------------------------
 
-const teamNames = computed(
-  () => store.kinds.Team.all().map((team) => team.metadata.name).sort().join("\n"),
+const teamNames = computed(() =>
+  store.kinds.Team.all()
+    .map((team) => team.metadata.name)
+    .sort()
+    .join("\n"),
 );
 export const marks = computed(() => assignMarks(teamNames.value.split("\n").filter(Boolean)));
 const kUnknown: TeamMark = { colour: 0, round: 0, letters: "?" };

@@ -10,11 +10,18 @@ const { chromium } = fromConsole("playwright-core");
 
 export const base = (process.env.BASE_URL ?? "").replace(/\/$/, "");
 export const token = process.env.TOKEN ?? "";
-if (!base || !token) throw new Error("set BASE_URL and TOKEN, or run tests/e2e/run.mjs, which starts a server");
+if (!base || !token)
+  throw new Error("set BASE_URL and TOKEN, or run tests/e2e/run.mjs, which starts a server");
 
 const kFlags = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 export const kPatience = 15_000;
 
@@ -84,6 +91,14 @@ export async function eventually(what, ask, holds, patience = kPatience) {
 export async function accessibilityViolations(page) {
   const source = await readFile(fromConsole.resolve("axe-core/axe.min.js"), "utf8");
   await page.evaluate(source);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
-  return violations.map((v) => `${v.id}: ${v.help} (${v.nodes.length}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(" ")} ${n.any[0]?.message ?? ""}`).join("; ")})`);
+  const { violations } = await page.evaluate(() =>
+    globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }),
+  );
+  return violations.map(
+    (v) =>
+      `${v.id}: ${v.help} (${v.nodes.length}: ${v.nodes
+        .slice(0, 3)
+        .map((n) => `${n.target.join(" ")} ${n.any[0]?.message ?? ""}`)
+        .join("; ")})`,
+  );
 }

@@ -44,7 +44,10 @@ test("a token opens the console, a wrong one is refused in words", async () => {
   await page.fill("#token", token);
   await page.keyboard.press("Enter");
   await page.waitForSelector(".seg");
-  assert.equal(await page.evaluate(() => sessionStorage.length > 0 && localStorage.getItem("tessera.token")), null);
+  assert.equal(
+    await page.evaluate(() => sessionStorage.length > 0 && localStorage.getItem("tessera.token")),
+    null,
+  );
   await page.getByLabel("Sign out").click();
   await page.waitForSelector("#token");
   await page.close();
@@ -62,12 +65,20 @@ test("the grid shows every GPU, to one scale", async () => {
   const page = await signedIn(browser.context);
   const gpus = (await call("GET", "/gpus?limit=1000")).items;
   for (const card of await page.locator(".node").all()) await card.scrollIntoViewIfNeeded();
-  await eventually("rows", () => page.locator("[role=row]").count(), (count) => count === Math.min(gpus.length, count) && count > 0);
+  await eventually(
+    "rows",
+    () => page.locator("[role=row]").count(),
+    (count) => count === Math.min(gpus.length, count) && count > 0,
+  );
   const { rows, scale } = await page.evaluate(() => {
     const box = (element) => element.getBoundingClientRect();
     const rows = [...document.querySelectorAll("[role=row]")].map((row) => {
       const axis = box(row.querySelector(".axis"));
-      const cells = [...row.querySelectorAll(".seg")].map((cell) => ({ gpu: cell.dataset.gpu, left: box(cell).left - axis.left, width: box(cell).width }));
+      const cells = [...row.querySelectorAll(".seg")].map((cell) => ({
+        gpu: cell.dataset.gpu,
+        left: box(cell).left - axis.left,
+        width: box(cell).width,
+      }));
       return { gpu: cells[0].gpu, width: axis.width, cells };
     });
     return { rows, scale: box(document.querySelector(".axis-space")).width };
@@ -119,7 +130,8 @@ test("a submitted request becomes a slice that appears in an open grid, and goes
   await form.locator(".panel").getByRole("button", { name: "Release" }).click();
   await eventually("released", stateOf(name), (state) => state === "released");
   await form.waitForSelector(".panel .is-released");
-  const leased = async () => (await call("GET", `/gpus/${slice.gpu}`)).status.slices.some((one) => one.lease === lease);
+  const leased = async () =>
+    (await call("GET", `/gpus/${slice.gpu}`)).status.slices.some((one) => one.lease === lease);
   await eventually("slice given back", leased, (there) => !there);
   await grid.close();
   await form.close();
@@ -139,7 +151,10 @@ test("a request that waits is explained, and an alternative is one click away", 
     assert.match(await page.locator(".panel .why").innerText(), /h100[\s\S]*away/);
     const take = page.locator(".panel").getByRole("button", { name: "Take this" }).first();
     await take.click();
-    await page.waitForFunction((old) => location.hash.startsWith("#/requests/req-") && !location.hash.endsWith(old), name);
+    await page.waitForFunction(
+      (old) => location.hash.startsWith("#/requests/req-") && !location.hash.endsWith(old),
+      name,
+    );
     await eventually("old one cancelled", stateOf(name), (state) => state === "cancelled");
     const other = page.url().split("/").at(-1);
     await eventually("new one active", stateOf(other), (state) => state === "active");
@@ -152,7 +167,10 @@ test("a request that waits is explained, and an alternative is one click away", 
 });
 
 test("requests can be filtered, renewed and cancelled", async () => {
-  const made = await call("POST", "/requests", { kind: "Request", spec: { team: "vision", memory: "10GB", isolation: "partition", duration: "8h", purpose: "filter me" } });
+  const made = await call("POST", "/requests", {
+    kind: "Request",
+    spec: { team: "vision", memory: "10GB", isolation: "partition", duration: "8h", purpose: "filter me" },
+  });
   const { name } = made.metadata;
   await eventually("active", stateOf(name), (state) => state === "active");
   const page = await signedIn(browser.context, "requests");
@@ -277,7 +295,9 @@ for (const scheme of ["light", "dark"])
 
 test("no request left for another host, and nothing broke the security policy", () => {
   const host = new URL(base).host;
-  const elsewhere = browser.seen.urls.filter((url) => /^(https?|wss?):/.test(url) && new URL(url).host !== host);
+  const elsewhere = browser.seen.urls.filter(
+    (url) => /^(https?|wss?):/.test(url) && new URL(url).host !== host,
+  );
   assert.deepEqual(elsewhere, []);
   assert.deepEqual(browser.seen.complaints, []);
   assert.ok(browser.seen.urls.length > 20);

@@ -22,7 +22,8 @@ async function freePort() {
 async function ready(url, server, patience = 20_000) {
   const end = Date.now() + patience;
   while (Date.now() < end) {
-    if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode} before it was ready`);
+    if (server.exitCode !== null)
+      throw new Error(`the server ended with ${server.exitCode} before it was ready`);
     const answer = await fetch(`${url}/readyz`).catch(() => null);
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -35,7 +36,11 @@ async function startTessera(binary) {
   const data = await mkdtemp(join(tmpdir(), "tessera-e2e-data-"));
   const url = `http://127.0.0.1:${await freePort()}`;
   const fleet = join(root, "examples/three-tier.yaml");
-  const server = spawn(binary, ["up", "--fleet", fleet, "--data", data, "--listen", url.replace("http://", "")], { stdio: ["ignore", "ignore", "inherit"] });
+  const server = spawn(
+    binary,
+    ["up", "--fleet", fleet, "--data", data, "--listen", url.replace("http://", "")],
+    { stdio: ["ignore", "ignore", "inherit"] },
+  );
   const stop = async () => {
     if (server.exitCode === null) {
       const ended = new Promise((resolve) => server.once("exit", resolve));
@@ -48,7 +53,9 @@ async function startTessera(binary) {
   };
   try {
     await ready(url, server);
-    const token = /^\s*token:\s*"?([^"\s]+)"?\s*$/m.exec(await readFile(join(data, "context.yaml"), "utf8"))?.[1];
+    const token = /^\s*token:\s*"?([^"\s]+)"?\s*$/m.exec(
+      await readFile(join(data, "context.yaml"), "utf8"),
+    )?.[1];
     if (!token) throw new Error(`${data}/context.yaml has no token`);
     return { url, token, stop };
   } catch (error) {
@@ -70,7 +77,10 @@ if (!what) {
 }
 const server = what === "--mock" ? await startMockServer() : await startTessera(what);
 try {
-  const run = spawn(process.execPath, ["--test", tests], { stdio: "inherit", env: { ...process.env, BASE_URL: server.url, TOKEN: server.token } });
+  const run = spawn(process.execPath, ["--test", tests], {
+    stdio: "inherit",
+    env: { ...process.env, BASE_URL: server.url, TOKEN: server.token },
+  });
   process.exitCode = await new Promise((resolve) => run.once("exit", (code) => resolve(code ?? 1)));
 } finally {
   await server.stop();

@@ -54,7 +54,11 @@ export class Client {
         signal: AbortSignal.timeout(kTimeoutMs),
       });
     } catch {
-      throw new Problem({ status: 0, reason: "Unreachable", detail: "The server does not answer. Is it running?" });
+      throw new Problem({
+        status: 0,
+        reason: "Unreachable",
+        detail: "The server does not answer. Is it running?",
+      });
     }
     if (response.status === 401) this.onUnauthenticated();
     if (!response.ok) throw await problemOf(response);

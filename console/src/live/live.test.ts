@@ -6,7 +6,8 @@ import { Store } from "./store";
 import { backoff, watch } from "./watch";
 
 test("events are the same however the stream is cut", () => {
-  const text = ": hello\r\nevent: ADDED\r\nid: 7\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nevent: BOOKMARK\nid: 8\ndata: {}\n\ndata:x\n\n";
+  const text =
+    ': hello\r\nevent: ADDED\r\nid: 7\r\ndata: {"a":\r\ndata: 1}\r\n\r\nevent: BOOKMARK\nid: 8\ndata: {}\n\ndata:x\n\n';
   const read = (pieces: string[]): SseEvent[] => {
     const events: SseEvent[] = [];
     const parser = new SseParser((event) => events.push(event));
@@ -14,11 +15,14 @@ test("events are the same however the stream is cut", () => {
     return events;
   };
   const whole = read([text]);
-  assert.deepEqual(whole.map((e) => [e.event, e.id, e.data]), [
-    ["ADDED", "7", '{"a":\n1}'],
-    ["BOOKMARK", "8", "{}"],
-    ["message", "8", "x"],
-  ]);
+  assert.deepEqual(
+    whole.map((e) => [e.event, e.id, e.data]),
+    [
+      ["ADDED", "7", '{"a":\n1}'],
+      ["BOOKMARK", "8", "{}"],
+      ["message", "8", "x"],
+    ],
+  );
   for (let size = 1; size < text.length; size++) {
     const pieces: string[] = [];
     for (let at = 0; at < text.length; at += size) pieces.push(text.slice(at, at + size));
@@ -33,7 +37,9 @@ test("waiting grows, stays bounded, and varies", () => {
 });
 
 /** Answers each watch with the next of `answers`: a status, or the text of a stream that then ends. */
-async function watched(answers: (number | string)[]): Promise<{ asked: string[]; changes: string[]; end: string }> {
+async function watched(
+  answers: (number | string)[],
+): Promise<{ asked: string[]; changes: string[]; end: string }> {
   const asked: string[] = [];
   const changes: string[] = [];
   const original = globalThis.fetch;
@@ -48,7 +54,10 @@ async function watched(answers: (number | string)[]): Promise<{ asked: string[];
     return typeof next === "number" ? new Response("", { status: next }) : new Response(next);
   };
   try {
-    const handlers = { change: (type: string, object: unknown) => changes.push(`${type} ${JSON.stringify(object)}`), link: () => {} };
+    const handlers = {
+      change: (type: string, object: unknown) => changes.push(`${type} ${JSON.stringify(object)}`),
+      link: () => {},
+    };
     const end = await watch(new Client("t", () => {}, "http://x"), ["Gpu"], 5, handlers, stop.signal);
     return { asked, changes, end };
   } finally {
@@ -59,7 +68,10 @@ async function watched(answers: (number | string)[]): Promise<{ asked: string[];
 test("a watch that breaks goes on from the last revision, bookmarks included", async () => {
   const first = 'event: ADDED\nid: 6\ndata: {"n":1}\n\nevent: BOOKMARK\nid: 9\ndata: {}\n\n';
   const { asked, changes, end } = await watched([first, 410]);
-  assert.deepEqual(asked.map((url) => new URL(url).searchParams.get("since")), ["5", "9"]);
+  assert.deepEqual(
+    asked.map((url) => new URL(url).searchParams.get("since")),
+    ["5", "9"],
+  );
   assert.deepEqual(changes, ['ADDED {"n":1}']);
   assert.equal(end, "stale");
 });
@@ -73,7 +85,12 @@ test("a server that is away is asked again, a refused token is not", async () =>
 test("the store announces many changes once, and each object by itself", () => {
   const frames: (() => void)[] = [];
   const store = new Store((run) => frames.push(run));
-  const tier = (name: string, note: string) => ({ kind: "Tier", metadata: { name }, spec: { description: note }, status: {} });
+  const tier = (name: string, note: string) => ({
+    kind: "Tier",
+    metadata: { name },
+    spec: { description: note },
+    status: {},
+  });
   store.change("ADDED", tier("a", "1"));
   store.change("ADDED", tier("b", "1"));
   store.change("MODIFIED", tier("a", "2"));

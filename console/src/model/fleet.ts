@@ -15,7 +15,11 @@ export interface PoolGroup {
 
 const natural = new Intl.Collator("en", { numeric: true });
 
-export function groupFleet(gpus: readonly Gpu[], nodes: readonly Node[], pools: readonly Pool[]): PoolGroup[] {
+export function groupFleet(
+  gpus: readonly Gpu[],
+  nodes: readonly Node[],
+  pools: readonly Pool[],
+): PoolGroup[] {
   const nodeOf = new Map(nodes.map((node) => [node.metadata.name, node]));
   const poolOf = new Map(pools.map((pool) => [pool.metadata.name, pool]));
   const groups = new Map<string, PoolGroup>();

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { clock, formatDuration, formatPrice, parseDuration, parseMemory, showMemory, showNeed } from "./quantity";
+import {
+  clock,
+  formatDuration,
+  formatPrice,
+  parseDuration,
+  parseMemory,
+  showMemory,
+  showNeed,
+} from "./quantity";
 
 test("memory is read in MiB, decimal units rounded up as the server does", () => {
   assert.equal(parseMemory("10GB"), 9537);
@@ -25,7 +33,8 @@ test("a need in whole decimal gigabytes is recognised, whole GiB are kept", () =
 });
 
 test("durations survive a round trip", () => {
-  for (const text of ["45s", "1h 30m", "8h", "2d 4h", "30d"]) assert.equal(formatDuration(parseDuration(text)), text);
+  for (const text of ["45s", "1h 30m", "8h", "2d 4h", "30d"])
+    assert.equal(formatDuration(parseDuration(text)), text);
   assert.ok(Number.isNaN(parseDuration("8")));
   assert.equal(formatDuration(86_400 + 59), "1d");
 });

@@ -104,6 +104,9 @@ export function clock(ms: number, now: number): string {
   const time = date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
   if (date.toDateString() === new Date(now).toDateString()) return time;
   const near = Math.abs(ms - now) < 6 * 86400_000;
-  const day = date.toLocaleDateString("en-GB", near ? { weekday: "short" } : { day: "numeric", month: "short" });
+  const day = date.toLocaleDateString(
+    "en-GB",
+    near ? { weekday: "short" } : { day: "numeric", month: "short" },
+  );
   return `${day} ${time}`;
 }

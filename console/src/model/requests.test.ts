@@ -24,14 +24,25 @@ test("typed memory gets the unit's spelling, never a unit that was not typed", (
 
 test("a need says only what was asked for", () => {
   assert.deepEqual(
-    compactNeed({ team: "vision", memory: "10GB", compute: 0, count: 1, tier: "", models: [], isolation: "partition" }),
+    compactNeed({
+      team: "vision",
+      memory: "10GB",
+      compute: 0,
+      count: 1,
+      tier: "",
+      models: [],
+      isolation: "partition",
+    }),
     { team: "vision", memory: "10GB", isolation: "partition" },
   );
 });
 
 test("the command line asks for the same, quoted where a shell would stumble", () => {
   const need = { team: "vision", memory: "10GB", duration: "8h", count: 2, purpose: "it's a test" };
-  assert.equal(commandOf(need), "tessera request --team vision --memory 10GB --count 2 --for 8h --purpose 'it'\\''s a test'");
+  assert.equal(
+    commandOf(need),
+    "tessera request --team vision --memory 10GB --count 2 --for 8h --purpose 'it'\\''s a test'",
+  );
 });
 
 test("a want in words", () => {
@@ -41,9 +52,26 @@ test("a want in words", () => {
 });
 
 test("every state has exactly one step that is now, or none once it is over", () => {
-  const states: RequestState[] = ["submitted", "matched", "pending-approval", "approved", "queued", "provisioning", "active", "expiring", "releasing", "rejected", "cancelled", "failed"];
+  const states: RequestState[] = [
+    "submitted",
+    "matched",
+    "pending-approval",
+    "approved",
+    "queued",
+    "provisioning",
+    "active",
+    "expiring",
+    "releasing",
+    "rejected",
+    "cancelled",
+    "failed",
+  ];
   for (const state of states)
-    assert.equal(stepsOf(request(state)).filter((s) => s.done === "now" || s.done === "failed").length, 1, state);
+    assert.equal(
+      stepsOf(request(state)).filter((s) => s.done === "now" || s.done === "failed").length,
+      1,
+      state,
+    );
   assert.ok(stepsOf(request("released")).every((s) => s.done === "done"));
 });
 
@@ -75,11 +103,33 @@ test("the fleet is grouped by pool and node, in natural order", () => {
     kind: "Gpu" as const,
     metadata: { name: `${node}/${number}` },
     spec: { node, pool, model: "H100", number },
-    status: { health: "healthy", state: "ready" as const, memory: "1GiB", memorySlices: 8, computeSlices: 7, slices: [], free: [], stranded: [] },
+    status: {
+      health: "healthy",
+      state: "ready" as const,
+      memory: "1GiB",
+      memorySlices: 8,
+      computeSlices: 7,
+      slices: [],
+      free: [],
+      stranded: [],
+    },
   });
-  const groups = groupFleet([gpu("n-10", 0, "b"), gpu("n-2", 1, "b"), gpu("n-2", 0, "b"), gpu("x", 0, "a")], [], []);
-  assert.deepEqual(groups.map((g) => g.name), ["a", "b"]);
-  assert.deepEqual(groups[1]?.nodes.map((n) => [n.name, n.gpus]), [["n-2", ["n-2/0", "n-2/1"]], ["n-10", ["n-10/0"]]]);
+  const groups = groupFleet(
+    [gpu("n-10", 0, "b"), gpu("n-2", 1, "b"), gpu("n-2", 0, "b"), gpu("x", 0, "a")],
+    [],
+    [],
+  );
+  assert.deepEqual(
+    groups.map((g) => g.name),
+    ["a", "b"],
+  );
+  assert.deepEqual(
+    groups[1]?.nodes.map((n) => [n.name, n.gpus]),
+    [
+      ["n-2", ["n-2/0", "n-2/1"]],
+      ["n-10", ["n-10/0"]],
+    ],
+  );
   assert.ok(gpuMatches(gpu("n-2", 1, "b"), "h100 ready"));
   assert.deepEqual(ticksOf(80), [0, 20, 40, 60, 80]);
 });

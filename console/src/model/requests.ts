@@ -62,7 +62,8 @@ export function compactNeed(need: Need): Need {
 
 /** The same request on the command line. */
 export function commandOf(need: Need): string {
-  const quote = (text: string): string => (/^[\w.,:@/-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
+  const quote = (text: string): string =>
+    /^[\w.,:@/-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`;
   const words = ["tessera", "request"];
   const add = (flag: string, value: string | number | undefined): void => {
     if (value !== undefined && value !== "" && value !== 0) words.push(`--${flag}`, quote(String(value)));

@@ -3,7 +3,12 @@ import test from "node:test";
 import type { Gpu, GpuSlice, Technology } from "../api/types";
 import { axisOf, segmentsOf, tally } from "./segments";
 
-function slice(start: number, size: number, technology: Technology = "mig", phase: GpuSlice["phase"] = "in-use"): GpuSlice {
+function slice(
+  start: number,
+  size: number,
+  technology: Technology = "mig",
+  phase: GpuSlice["phase"] = "in-use",
+): GpuSlice {
   return { generation: start + 1, phase, technology, profile: "p", start, size, memory: "1MiB" };
 }
 function gpu(slices: GpuSlice[], more: Partial<Gpu["status"]> = {}): Gpu {
@@ -12,8 +17,15 @@ function gpu(slices: GpuSlice[], more: Partial<Gpu["status"]> = {}): Gpu {
     metadata: { name: "node-1/0" },
     spec: { node: "node-1", pool: "h100", model: "H100", number: 0 },
     status: {
-      health: "healthy", state: "ready", memory: "81152MiB", memorySlices: 8, computeSlices: 7,
-      slices, free: [], stranded: [], ...more,
+      health: "healthy",
+      state: "ready",
+      memory: "81152MiB",
+      memorySlices: 8,
+      computeSlices: 7,
+      slices,
+      free: [],
+      stranded: [],
+      ...more,
     },
   };
 }
@@ -46,12 +58,21 @@ test("segments follow each other without a gap and without an overlap", () => {
 
 test("what is neither a slice nor free cannot be allocated", () => {
   const segments = segmentsOf(gpu([slice(0, 4)], { free: [{ start: 4, size: 3 }] }));
-  assert.deepEqual(segments.map((s) => s.kind), ["slice", "free", "stranded"]);
+  assert.deepEqual(
+    segments.map((s) => s.kind),
+    ["slice", "free", "stranded"],
+  );
 });
 
 test("an idle instance is shown although the memory under it is free", () => {
   const segments = segmentsOf(gpu([slice(0, 4, "mig", "idle")], { free: [{ start: 0, size: 8 }] }));
-  assert.deepEqual(segments.map((s) => [s.kind, s.slice?.phase]), [["slice", "idle"], ["free", undefined]]);
+  assert.deepEqual(
+    segments.map((s) => [s.kind, s.slice?.phase]),
+    [
+      ["slice", "idle"],
+      ["free", undefined],
+    ],
+  );
 });
 
 test("the tally adds up to the fleet", () => {

@@ -36,7 +36,12 @@ function onShortcut(event: KeyboardEvent): void {
 function LinkLight() {
   const words = { live: "Live", connecting: "Connecting", waiting: "Reconnecting" }[link.value];
   return (
-    <span class={`link link-${link.value}`} role="status" aria-live="polite" title="Live by server-sent events">
+    <span
+      class={`link link-${link.value}`}
+      role="status"
+      aria-live="polite"
+      title="Live by server-sent events"
+    >
       <i aria-hidden="true" />
       {words}
     </span>
@@ -60,10 +65,20 @@ function Header() {
       </nav>
       <span class="grow" />
       <LinkLight />
-      <button class="icon" onClick={toggleTheme} aria-label={`Colours: ${dark}. Change`} title="Light or dark (t)">
+      <button
+        class="icon"
+        onClick={toggleTheme}
+        aria-label={`Colours: ${dark}. Change`}
+        title="Light or dark (t)"
+      >
         <Icon name="theme" />
       </button>
-      <button class="icon" onClick={() => (helpOpen.value = true)} aria-label="Keyboard help" title="Keyboard help (?)">
+      <button
+        class="icon"
+        onClick={() => (helpOpen.value = true)}
+        aria-label="Keyboard help"
+        title="Keyboard help (?)"
+      >
         <Icon name="help" />
       </button>
       <span class="who" title={who.value?.subject ? `team ${who.value.subject}` : undefined}>

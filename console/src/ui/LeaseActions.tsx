@@ -23,7 +23,10 @@ export function LeaseActions({ lease }: { lease: Lease }) {
           </button>
         </>
       )}
-      <button class="button danger" onClick={() => void attempt(`${name} is being released`, () => api().release(name))}>
+      <button
+        class="button danger"
+        onClick={() => void attempt(`${name} is being released`, () => api().release(name))}
+      >
         Release
       </button>
     </div>

@@ -68,7 +68,11 @@ export function Stack({ parts, label }: { parts: { share: number; kind: string }
       {parts
         .filter((part) => part.share > 0)
         .map((part) => (
-          <i key={part.kind} class={`part-${part.kind}`} style={{ width: `${Math.min(1, part.share) * 100}%` }} />
+          <i
+            key={part.kind}
+            class={`part-${part.kind}`}
+            style={{ width: `${Math.min(1, part.share) * 100}%` }}
+          />
         ))}
     </div>
   );

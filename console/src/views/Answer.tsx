@@ -25,7 +25,10 @@ function Preview({ spot, team }: { spot: Spot; team: string }) {
   const own = spot.slices.filter((slice) => slice.gpu === first.gpu);
   const segments = segmentsOf(gpu);
   const nextFree = segments.reduce((end, s) => (s.slice ? Math.max(end, s.start + s.size) : end), 0);
-  const axis = first.technology === "mig" && gpu.status.memorySlices > 0 ? gpu.status.memorySlices : parseMemory(gpu.status.memory) || 1;
+  const axis =
+    first.technology === "mig" && gpu.status.memorySlices > 0
+      ? gpu.status.memorySlices
+      : parseMemory(gpu.status.memory) || 1;
   const mark = markOf(team);
   return (
     <figure class="preview">
@@ -137,10 +140,20 @@ function hintsOf(answer: Extract<AnswerOf, { kind: "fits" | "waits" }>): string[
   return [...new Set([...(answer.explanation.hints ?? []), ...(answer.request.status.hints ?? [])])];
 }
 
-const lowered = (text: string): string => (/^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text);
+const lowered = (text: string): string =>
+  /^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 
-export function Answer({ answer, pending, onTake }: { answer: AnswerOf | null; pending: boolean; onTake: (spec: Partial<Need>) => void }) {
-  const size = answer && answer.kind !== "refused" ? showMemory(answer.request.status.slices?.[0]?.memory) : "";
+export function Answer({
+  answer,
+  pending,
+  onTake,
+}: {
+  answer: AnswerOf | null;
+  pending: boolean;
+  onTake: (spec: Partial<Need>) => void;
+}) {
+  const size =
+    answer && answer.kind !== "refused" ? showMemory(answer.request.status.slices?.[0]?.memory) : "";
   return (
     <section
       class={`answer ${answer ? `answer-${answer.kind}` : ""} ${pending ? "pending" : ""}`}

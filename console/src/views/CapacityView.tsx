@@ -90,14 +90,27 @@ function largest(amount: Amount | null | undefined): number {
   return Math.max(parseAmount(amount.compute), parseAmount(amount.memory));
 }
 
-function QuotaBar({ used, guaranteed, limit, widest }: { used: number; guaranteed: number; limit: number; widest: number }) {
+function QuotaBar({
+  used,
+  guaranteed,
+  limit,
+  widest,
+}: {
+  used: number;
+  guaranteed: number;
+  limit: number;
+  widest: number;
+}) {
   const scale = 100 / Math.max(widest, 0.001);
   const within = Math.min(used, guaranteed || 0);
   return (
     <div class="quota" aria-hidden="true">
       <i class="quota-limit" style={{ width: `${(Number.isNaN(limit) ? widest : limit) * scale}%` }} />
       <i class="quota-used" style={{ width: `${within * scale}%` }} />
-      <i class="quota-borrowed" style={{ left: `${within * scale}%`, width: `${(used - within) * scale}%` }} />
+      <i
+        class="quota-borrowed"
+        style={{ left: `${within * scale}%`, width: `${(used - within) * scale}%` }}
+      />
       {guaranteed > 0 && <u style={{ left: `${guaranteed * scale}%` }} />}
     </div>
   );
@@ -136,15 +149,23 @@ function Quotas() {
   return (
     <section class="quotas" aria-labelledby="quotas-title">
       <h2 id="quotas-title">Teams and quotas</h2>
-      <p class="note">In GPUs, the larger of compute and memory. The mark is what is guaranteed; beyond it a team borrows.</p>
+      <p class="note">
+        In GPUs, the larger of compute and memory. The mark is what is guaranteed; beyond it a team borrows.
+      </p>
       <table>
         <thead>
           <tr>
             <th scope="col">Team</th>
             <th scope="col">Pool</th>
-            <th scope="col" class="number">Used</th>
-            <th scope="col" class="number">Guaranteed</th>
-            <th scope="col" class="number">Limit</th>
+            <th scope="col" class="number">
+              Used
+            </th>
+            <th scope="col" class="number">
+              Guaranteed
+            </th>
+            <th scope="col" class="number">
+              Limit
+            </th>
             <th scope="col" class="bar">
               <span class="visually-hidden">Picture</span>
             </th>
@@ -181,7 +202,8 @@ export function CapacityView() {
       <header class="capacity-head">
         <h1>Tiers and capacity</h1>
         <p>
-          <b>{ready}</b> of {declared} declared GPUs are ready. Tiers share them: what one uses, another cannot.
+          <b>{ready}</b> of {declared} declared GPUs are ready. Tiers share them: what one uses, another
+          cannot.
         </p>
       </header>
       <div class="tiers">

@@ -9,7 +9,18 @@ import { Stack } from "../ui/parts";
 import { describe } from "./GpuRow";
 import { Inspector } from "./Inspector";
 import { cardOf } from "./NodeCard";
-import { compact, cursor, filter, focusCell, groups, highlighted, hovered, moveBy, select, selected } from "./fleetState";
+import {
+  compact,
+  cursor,
+  filter,
+  focusCell,
+  groups,
+  highlighted,
+  hovered,
+  moveBy,
+  select,
+  selected,
+} from "./fleetState";
 
 function cellOf(target: EventTarget | null): { gpu: string; index: number } | null {
   const cell = target instanceof Element ? target.closest<HTMLElement>("[data-gpu]") : null;
@@ -76,7 +87,11 @@ function Teams() {
         const on = highlighted.value === team;
         return (
           <li key={team}>
-            <button class="team-toggle" aria-pressed={on} onClick={() => (highlighted.value = on ? "" : team)}>
+            <button
+              class="team-toggle"
+              aria-pressed={on}
+              onClick={() => (highlighted.value = on ? "" : team)}
+            >
               <i class={`tile t${mark.colour} ${mark.round > 0 ? "second" : ""}`} aria-hidden="true">
                 {mark.letters}
               </i>
@@ -212,7 +227,9 @@ export function FleetView() {
           ))}
           {shown.length === 0 && (
             <p class="empty">
-              {store.kinds.Gpu.size === 0 ? "No GPU has reported yet. A node's agent brings them." : "No GPU matches this filter."}
+              {store.kinds.Gpu.size === 0
+                ? "No GPU has reported yet. A node's agent brings them."
+                : "No GPU matches this filter."}
             </p>
           )}
         </div>

@@ -35,7 +35,10 @@ function classOf(segment: Segment, index: number, gpu: string, width: number): s
   const wanted = highlighted.value;
   if (wanted && slice?.team !== wanted) names.push("dim");
   const chosen = selected.value;
-  if (chosen?.gpu === gpu && (slice ? chosen.generation === slice.generation : chosen.generation === null && chosen.index === index))
+  if (
+    chosen?.gpu === gpu &&
+    (slice ? chosen.generation === slice.generation : chosen.generation === null && chosen.index === index)
+  )
     names.push("chosen");
   return names.join(" ");
 }
@@ -69,7 +72,11 @@ export const GpuRow = memo(function GpuRow({ name }: { name: string }) {
         {gpu.spec.number}
       </span>
       <div class="axis-space" role="presentation">
-        <div class={`axis ${off ? `off off-${off}` : ""}`} role="presentation" style={{ width: `${width * 100}%` }}>
+        <div
+          class={`axis ${off ? `off off-${off}` : ""}`}
+          role="presentation"
+          style={{ width: `${width * 100}%` }}
+        >
           {segments.map((segment, index) => (
             <div
               key={segment.slice ? `g${segment.slice.generation}` : `${segment.kind}${segment.start}`}

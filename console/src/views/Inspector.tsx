@@ -43,8 +43,8 @@ function Empty({ gpu, segment }: { gpu: Gpu; segment: Segment | undefined }) {
       <p>{text}.</p>
       {segment.kind === "stranded" && !segment.slice && (
         <p class="note">
-          The memory is there, but the slices beside it leave no compute, or no legal place, for another one. It returns
-          when a neighbour ends.
+          The memory is there, but the slices beside it leave no compute, or no legal place, for another one.
+          It returns when a neighbour ends.
         </p>
       )}
     </>
@@ -75,7 +75,11 @@ function GpuFacts({ gpu }: { gpu: Gpu }) {
           {off === "quarantined" && (
             <button
               class="button"
-              onClick={() => void attempt(`${gpu.metadata.name} is back in service`, () => api().restoreGpu(gpu.metadata.name))}
+              onClick={() =>
+                void attempt(`${gpu.metadata.name} is back in service`, () =>
+                  api().restoreGpu(gpu.metadata.name),
+                )
+              }
             >
               Restore
             </button>
@@ -107,12 +111,20 @@ export function Inspector({ onClose }: { onClose: () => void }) {
   return (
     <aside class="panel" aria-label="Details">
       <header>
-        <h2>{slice?.profile ?? (gone ? "Ended" : segment?.kind === "stranded" ? "Not allocatable" : "Free")}</h2>
+        <h2>
+          {slice?.profile ?? (gone ? "Ended" : segment?.kind === "stranded" ? "Not allocatable" : "Free")}
+        </h2>
         <button class="icon" onClick={onClose} aria-label="Close the details">
           <Icon name="close" />
         </button>
       </header>
-      {slice ? <SliceFacts slice={slice} /> : gone ? <p>This slice no longer exists.</p> : <Empty gpu={gpu} segment={segment} />}
+      {slice ? (
+        <SliceFacts slice={slice} />
+      ) : gone ? (
+        <p>This slice no longer exists.</p>
+      ) : (
+        <Empty gpu={gpu} segment={segment} />
+      )}
       <GpuFacts gpu={gpu} />
     </aside>
   );

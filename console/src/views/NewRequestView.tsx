@@ -25,8 +25,18 @@ interface Form {
   hostMemory: string;
 }
 const kEmpty: Form = {
-  team: "", purpose: "", memory: "10GB", compute: "", isolation: "partition", count: "1",
-  duration: "8h", tier: "", pool: "", models: "", cpu: "", hostMemory: "",
+  team: "",
+  purpose: "",
+  memory: "10GB",
+  compute: "",
+  isolation: "partition",
+  count: "1",
+  duration: "8h",
+  tier: "",
+  pool: "",
+  models: "",
+  cpu: "",
+  hostMemory: "",
 };
 const form: Signal<Form> = signal(kEmpty);
 
@@ -62,7 +72,13 @@ function set(change: Partial<Form>): void {
 }
 
 /** The server names fields as spec.memory; the message stands beside the field. */
-function Field(props: { id: keyof Form; label: string; note?: string; error?: string; children: ComponentChildren }) {
+function Field(props: {
+  id: keyof Form;
+  label: string;
+  note?: string;
+  error?: string;
+  children: ComponentChildren;
+}) {
   return (
     <div class={`field ${props.error ? "wrong" : ""}`}>
       <label for={`f-${props.id}`}>{props.label}</label>
@@ -94,7 +110,11 @@ function Text({ id, placeholder, wrong }: { id: keyof Form; placeholder?: string
 
 function Pick({ id, none, options }: { id: keyof Form; none: string; options: string[] }) {
   return (
-    <select id={`f-${id}`} value={form.value[id]} onChange={(event) => set({ [id]: event.currentTarget.value })}>
+    <select
+      id={`f-${id}`}
+      value={form.value[id]}
+      onChange={(event) => set({ [id]: event.currentTarget.value })}
+    >
       {none && <option value="">{none}</option>}
       {options.map((option) => (
         <option key={option} value={option}>
@@ -109,7 +129,12 @@ function Chips({ id, options }: { id: "memory" | "duration"; options: string[] }
   return (
     <div class="chips" role="group" aria-label={`Usual values: ${id}`}>
       {options.map((option) => (
-        <button key={option} type="button" aria-pressed={form.value[id] === option} onClick={() => set({ [id]: option })}>
+        <button
+          key={option}
+          type="button"
+          aria-pressed={form.value[id] === option}
+          onClick={() => set({ [id]: option })}
+        >
           {option.replace("GB", " GB")}
         </button>
       ))}
@@ -143,7 +168,8 @@ function IsolationChoice() {
 }
 
 function More({ wrong }: { wrong: (id: keyof Form) => string }) {
-  const names = (list: { metadata: { name: string } }[]): string[] => list.map((one) => one.metadata.name).sort();
+  const names = (list: { metadata: { name: string } }[]): string[] =>
+    list.map((one) => one.metadata.name).sort();
   const models = [...new Set(store.kinds.Pool.all().map((pool) => pool.spec.model))].sort();
   return (
     <details class="more">

@@ -41,7 +41,11 @@ export const NodeCard = memo(function NodeCard({ name, gpus }: { name: string; g
   }, []);
   const names = gpus.split("\n");
   const node = store.kinds.Node.get(name);
-  const trouble = node?.status.cordoned ? "cordoned" : node && node.status.phase !== "ready" ? node.status.phase : "";
+  const trouble = node?.status.cordoned
+    ? "cordoned"
+    : node && node.status.phase !== "ready"
+      ? node.status.phase
+      : "";
   const drawn = near || names.includes(cursor.value?.gpu ?? "");
   const height = names.length * (compact.value ? 13 : 23);
   return (
@@ -64,4 +68,6 @@ export const NodeCard = memo(function NodeCard({ name, gpus }: { name: string; g
   );
 });
 
-export const cardOf = (group: NodeGroup) => <NodeCard key={group.name} name={group.name} gpus={group.gpus.join("\n")} />;
+export const cardOf = (group: NodeGroup) => (
+  <NodeCard key={group.name} name={group.name} gpus={group.gpus.join("\n")} />
+);

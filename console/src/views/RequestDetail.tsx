@@ -15,7 +15,11 @@ function Steps({ request }: { request: Request }) {
   return (
     <ol class="steps" aria-label="Life-cycle">
       {stepsOf(request).map((step) => (
-        <li key={step.label} class={`step-${step.done}`} aria-current={step.done === "now" ? "step" : undefined}>
+        <li
+          key={step.label}
+          class={`step-${step.done}`}
+          aria-current={step.done === "now" ? "step" : undefined}
+        >
           {step.label}
         </li>
       ))}
@@ -75,7 +79,8 @@ function Slices({ request }: { request: Request }) {
           <li key={`${slice.gpu}:${slice.start}`}>
             <b>{slice.profile}</b>
             <span>
-              on <a href={`#/fleet/${slice.gpu}${generationOf(request, slice.gpu, slice.start)}`}>{slice.gpu}</a>
+              on{" "}
+              <a href={`#/fleet/${slice.gpu}${generationOf(request, slice.gpu, slice.start)}`}>{slice.gpu}</a>
               {slice.phase && ` · ${slice.phase}`}
             </span>
             {slice.device && <code class="device">{slice.device}</code>}
@@ -135,7 +140,13 @@ function factsOf(request: Request): [string, ComponentChildren][] {
   if (spec.pool) rows.push(["Pool", spec.pool]);
   if (spec.models?.length) rows.push(["Models", spec.models.join(", ")]);
   rows.push(["For", spec.duration ?? "the tier's default"]);
-  rows.push(["Asked", <><At at={metadata.createdAt} />{metadata.createdBy ? ` by ${metadata.createdBy}` : ""}</>]);
+  rows.push([
+    "Asked",
+    <>
+      <At at={metadata.createdAt} />
+      {metadata.createdBy ? ` by ${metadata.createdBy}` : ""}
+    </>,
+  ]);
   if (status.lease) rows.push(["Lease", <code>{status.lease}</code>]);
   if (status.expiresAt) rows.push(["Expires", <Until at={status.expiresAt} />]);
   if (status.pricePerHour) rows.push(["Per hour", formatPrice(status.pricePerHour)]);
@@ -159,7 +170,14 @@ export function RequestDetail({ name, onClose }: { name: string; onClose: () => 
         <>
           <Steps request={request} />
           {request.status.message && !why && <p class="message">{request.status.message}</p>}
-          {why && <Why answer={why} {...(mayActFor(request.spec.team) ? { onSwitch: (a: Alternative) => void switchTo(request, a) } : {})} />}
+          {why && (
+            <Why
+              answer={why}
+              {...(mayActFor(request.spec.team)
+                ? { onSwitch: (a: Alternative) => void switchTo(request, a) }
+                : {})}
+            />
+          )}
           <Facts rows={factsOf(request)} />
           {(request.status.hints ?? []).map((hint) => (
             <p key={hint} class="hint">

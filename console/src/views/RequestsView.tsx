@@ -28,7 +28,10 @@ function inOrder(a: Request, b: Request): number {
   const groupA = groupOf(a.status.state);
   const by = kOrder[groupA] - kOrder[groupOf(b.status.state)];
   if (by !== 0) return by;
-  if (groupA === "waiting") return (a.status.position || 1e9) - (b.status.position || 1e9) || byNumber(a.metadata.name, b.metadata.name);
+  if (groupA === "waiting")
+    return (
+      (a.status.position || 1e9) - (b.status.position || 1e9) || byNumber(a.metadata.name, b.metadata.name)
+    );
   return byNumber(b.metadata.name, a.metadata.name);
 }
 
@@ -130,7 +133,9 @@ function useRows() {
       const key = groupOf(request.status.state);
       counts[key] = (counts[key] ?? 0) + 1;
     }
-    const rows = found.filter((r) => group.value === "all" || groupOf(r.status.state) === group.value).sort(inOrder);
+    const rows = found
+      .filter((r) => group.value === "all" || groupOf(r.status.state) === group.value)
+      .sort(inOrder);
     return { rows, counts };
   }, [version, text.value, group.value]);
 }
@@ -151,12 +156,23 @@ export function RequestsView() {
     if (element && top < element.scrollTop) element.scrollTop = top;
     if (element && top + 2 * kRowHeight > element.scrollTop + element.clientHeight)
       element.scrollTop = top + 2 * kRowHeight - element.clientHeight;
-    requestAnimationFrame(() => document.getElementById(`row:${rows[bounded]?.metadata.name}`)?.focus({ preventScroll: true }));
+    requestAnimationFrame(() =>
+      document.getElementById(`row:${rows[bounded]?.metadata.name}`)?.focus({ preventScroll: true }),
+    );
   };
   const onKey = (event: KeyboardEvent): void => {
     const name = (event.target as HTMLElement).dataset.request;
     const here = name ? rows.findIndex((row) => row.metadata.name === name) : at;
-    const moves: Record<string, number> = { ArrowDown: here + 1, j: here + 1, ArrowUp: here - 1, k: here - 1, Home: 0, End: rows.length - 1, PageDown: here + 15, PageUp: here - 15 };
+    const moves: Record<string, number> = {
+      ArrowDown: here + 1,
+      j: here + 1,
+      ArrowUp: here - 1,
+      k: here - 1,
+      Home: 0,
+      End: rows.length - 1,
+      PageDown: here + 15,
+      PageUp: here - 15,
+    };
     if (event.key === "Enter" && name) go("requests", name);
     else if (moves[event.key] !== undefined && name) focusRow(moves[event.key] ?? 0);
     else return;
@@ -164,7 +180,12 @@ export function RequestsView() {
   };
   const close = (): void => {
     go("requests");
-    focusRow(Math.max(0, rows.findIndex((row) => row.metadata.name === chosen)));
+    focusRow(
+      Math.max(
+        0,
+        rows.findIndex((row) => row.metadata.name === chosen),
+      ),
+    );
   };
   return (
     <div class="split" onKeyDown={(event) => event.key === "Escape" && chosen && close()}>
@@ -193,7 +214,9 @@ export function RequestsView() {
                 if (row?.dataset.request) go("requests", row.dataset.request);
               }}
             >
-              {from > 0 && <tr class="spacer" aria-hidden="true" style={{ height: `${from * kRowHeight}px` }} />}
+              {from > 0 && (
+                <tr class="spacer" aria-hidden="true" style={{ height: `${from * kRowHeight}px` }} />
+              )}
               {shown.map((request, i) => (
                 <Row
                   key={request.metadata.name}
@@ -203,7 +226,11 @@ export function RequestsView() {
                 />
               ))}
               {to < rows.length && (
-                <tr class="spacer" aria-hidden="true" style={{ height: `${(rows.length - to) * kRowHeight}px` }} />
+                <tr
+                  class="spacer"
+                  aria-hidden="true"
+                  style={{ height: `${(rows.length - to) * kRowHeight}px` }}
+                />
               )}
             </tbody>
           </table>

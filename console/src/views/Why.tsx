@@ -1,7 +1,10 @@
 import type { Alternative, Blocker, Explanation } from "../api/types";
 import { At } from "../ui/parts";
 
-const kCounts: [keyof Blocker & ("full" | "wrongLayout" | "scrubbing" | "away" | "host" | "fitting"), string][] = [
+const kCounts: [
+  keyof Blocker & ("full" | "wrongLayout" | "scrubbing" | "away" | "host" | "fitting"),
+  string,
+][] = [
   ["full", "full"],
   ["wrongLayout", "wrong layout"],
   ["scrubbing", "being cleaned"],
@@ -18,9 +21,17 @@ function BlockerRow({ blocker }: { blocker: Blocker }) {
       <p>
         <b>{blocker.profile}</b> on {blocker.pool} <span class="code">{blocker.reason}</span>
       </p>
-      <div class="stack" role="img" aria-label={`${blocker.gpus} GPUs: ${counts.map(([k, w]) => `${blocker[k]} ${w}`).join(", ")}`}>
+      <div
+        class="stack"
+        role="img"
+        aria-label={`${blocker.gpus} GPUs: ${counts.map(([k, w]) => `${blocker[k]} ${w}`).join(", ")}`}
+      >
         {counts.map(([key]) => (
-          <i key={key} class={`why-${key}`} style={{ width: `${(blocker[key] / Math.max(1, blocker.gpus)) * 100}%` }} />
+          <i
+            key={key}
+            class={`why-${key}`}
+            style={{ width: `${(blocker[key] / Math.max(1, blocker.gpus)) * 100}%` }}
+          />
         ))}
       </div>
       <p class="counts">
@@ -37,7 +48,13 @@ function BlockerRow({ blocker }: { blocker: Blocker }) {
   );
 }
 
-function AlternativeRow({ one, onSwitch }: { one: Alternative; onSwitch?: ((a: Alternative) => void) | undefined }) {
+function AlternativeRow({
+  one,
+  onSwitch,
+}: {
+  one: Alternative;
+  onSwitch?: ((a: Alternative) => void) | undefined;
+}) {
   return (
     <li>
       <span>
@@ -102,7 +119,10 @@ export function Why({ answer, onSwitch }: { answer: Explanation; onSwitch?: (a: 
           <h3>In the way</h3>
           <ul class="blockers">
             {blockers.map((blocker) => (
-              <BlockerRow key={`${blocker.pool}:${blocker.technology}:${blocker.profile}`} blocker={blocker} />
+              <BlockerRow
+                key={`${blocker.pool}:${blocker.technology}:${blocker.profile}`}
+                blocker={blocker}
+              />
             ))}
           </ul>
         </>

@@ -35,7 +35,10 @@ export const firstGpu = computed(() => order.value[0] ?? "");
 
 /** Length of the fleet's common axis in GiB: the largest GPU's memory, rounded up to fives. */
 export const largestGib = computed(() => {
-  const gib = store.kinds.Gpu.all().reduce((most, gpu) => Math.max(most, parseMemory(gpu.status.memory) / 1024), 1);
+  const gib = store.kinds.Gpu.all().reduce(
+    (most, gpu) => Math.max(most, parseMemory(gpu.status.memory) / 1024),
+    1,
+  );
   return Math.ceil(gib / 5) * 5;
 });
 
