@@ -1,17 +1,14 @@
 # shellcheck shell=bash
-# ./dev bench: every benchmark program, each with its results in build/bench/NAME.json.
+# ./dev bench: the benchmarks, their figures kept as JSON. Sourced by ./dev.
 
 bench() {
-  local program results=$kBuildRoot/bench
-  setup build console test
+  local results=$kBuildRoot/bench
+  setup
   configure release
   cmake -DTESSERA_BENCH=ON "$kBuildRoot/release" >/dev/null
-  build release
+  build release tessera tessera_bench
   mkdir -p "$results"
-  for program in "$kBuildRoot"/release/bench/*_bench; do
-    [[ -x $program ]] || die "no benchmarks in $kBuildRoot/release/bench"
-    section "${program##*/}"
-    "$program" --benchmark_out_format=json \
-      --benchmark_out="$results/$(basename "$program" _bench).json" "$@"
-  done
+  section "benchmarks"
+  "$kBuildRoot/release/bench/tessera_bench" --benchmark_out_format=json \
+    --benchmark_out="$results/$(date -u +%Y%m%dT%H%M%SZ).json" "$@"
 }

@@ -35,7 +35,17 @@ check_lint() {
 
 check_tidy() { python3 tools/lint/tidy.py "$kBuildRoot/dev" "$kStamps/tidy"; }
 check_the_checks() { python3 -m unittest -q tools/lint/lint_test.py; }
-check_console() { npm --prefix console run --silent check; }
+
+# node_tests COMMAND… -> runs it, and counts by the closing lines of node's test runner.
+node_tests() {
+  local status=0 log=$kReports/node.log
+  timeout 600 "$@" 2>&1 | tee "$log" || status=$?
+  counted "$(sed -nE 's/^(#|ℹ) pass ([0-9]+)$/\2/p' "$log" | tail -n 1)" \
+    "$(sed -nE 's/^(#|ℹ) fail ([0-9]+)$/\2/p' "$log" | tail -n 1)"
+  return $status
+}
+
+check_console() { node_tests npm --prefix console run --silent check; }
 
 # The generated sources are compiled for clang-tidy to see what the compiler sees.
 lint() {
@@ -47,7 +57,7 @@ lint() {
   summary
 }
 
-counted() { printf '%s %s\n' "$1" "$2" >"$kReports/count"; }
+counted() { printf '%s %s\n' "${1:-0}" "${2:-0}" >"$kReports/count"; }
 
 # run_step NAME FUNCTION [ARGUMENT…]
 run_step() {
@@ -90,7 +100,18 @@ run_programs() {
 }
 
 simulate_seeds() {
-  "$kBuildRoot/dev/tessera" simulate --seeds "${TESSERA_SEEDS:-200}"
+  timeout 900 "$kBuildRoot/dev/tessera" simulate --seeds "${TESSERA_SEEDS:-200}"
+}
+
+# Each script beside the browser tests is one test: it gets the binary, and says by its exit status
+# how it went.
+run_end_to_end() {
+  local binary=$PWD/$kBuildRoot/dev/tessera script
+  for script in tests/e2e/*_test.sh tests/e2e/*_test.py; do
+    [[ -f $script ]] || continue
+    run_step "end to end: $(basename "${script%_test.*}")" timeout 600 "$script" "$binary"
+  done
+  run_step "end to end: browser" node_tests node tests/e2e/run.mjs "$binary"
 }
 
 summary() {
@@ -159,4 +180,3 @@ run_tests() {
   summary
 }
 
-run_end_to_end() { :; }

@@ -58,6 +58,10 @@ class LayeringTest(CheckTest):
         self.assertEqual(self.includes("src/gateway/a.cpp", "wire/json.h"), [])
         self.assertEqual(self.includes("src/gateway/b.cpp", "journal/journal.h"), [2])
 
+    def test_tests_of_an_edge_know_every_edge(self) -> None:
+        self.assertEqual(self.includes("src/gateway/a_test.cpp", "journal/journal.h"), [])
+        self.assertEqual(self.includes("src/control/a_test.cpp", "journal/journal.h"), [2])
+
     def test_the_guard_stands_alone(self) -> None:
         self.assertEqual(self.includes("src/guard/a.cpp", "base/id.h"), [2])
 
