@@ -111,7 +111,7 @@ int run_agent(Program& program, const AgentCommand& options) {
     print_error(context.error());
     return kRefused;
   }
-  const SystemClock clock;
+  const SteadyClock clock;
   device::simulated::Machine machine(
       catalog, clock,
       {.gpus = std::vector(static_cast<std::size_t>(options.gpus), *model),

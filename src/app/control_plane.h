@@ -23,6 +23,20 @@ class SystemClock final : public base::Clock {
   }
 };
 
+/// The real time of the start, carried on by a clock that nobody sets: for agents, whose heartbeats
+/// and retries must not stall when the machine's time is corrected.
+class SteadyClock final : public base::Clock {
+ public:
+  base::Instant now() const override {
+    return start_ + std::chrono::duration_cast<base::Duration>(std::chrono::steady_clock::now() -
+                                                               steady_start_);
+  }
+
+ private:
+  base::Instant start_ = SystemClock().now();
+  std::chrono::steady_clock::time_point steady_start_ = std::chrono::steady_clock::now();
+};
+
 struct ControlPlaneOptions {
   std::string data;                   ///< folder of the journal and of context.yaml
   std::string address = "127.0.0.1";  ///< numeric
@@ -45,7 +59,6 @@ class ControlPlane {
   base::Result<std::string> agent_token(const std::string& node);
 
   service::Engine& engine() { return *engine_; }
-  const base::Clock& clock() const { return clock_; }
   const client::Context& context() const { return context_; }
   std::string context_path() const { return options_.data + "/context.yaml"; }
 

@@ -69,8 +69,7 @@ void SimulatedNodes::adopt_new() {
       return;
     }
     client::Context context{plane_.context().server, std::move(*token)};
-    nodes_.emplace(one.name,
-                   std::make_unique<Node>(one, catalog_, plane_.clock(), std::move(context)));
+    nodes_.emplace(one.name, std::make_unique<Node>(one, catalog_, clock_, std::move(context)));
   }
 }
 

@@ -34,6 +34,7 @@ class SimulatedNodes {
 
   ControlPlane& plane_;
   std::shared_ptr<const catalog::Catalog> catalog_;
+  SteadyClock clock_;
   std::map<std::string, std::unique_ptr<Node>> nodes_;  ///< of the thread alone
   std::jthread thread_;                                 ///< last: it uses all of the above
 };

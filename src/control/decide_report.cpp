@@ -70,9 +70,13 @@ class ReportReader {
       case SliceStatus::kPending:
         return;
       case SliceStatus::kReady:
-        if (slice.phase != SlicePhase::kPreparing) return;
-        events_.push_back(SliceReady{index, slice.generation, report.device});
-        settled_[slice.holder].ready += 1;
+        if (slice.phase == SlicePhase::kPreparing) {
+          events_.push_back(SliceReady{index, slice.generation, report.device});
+          settled_[slice.holder].ready += 1;
+        } else if (slice.phase == SlicePhase::kInUse && slice.device != report.device) {
+          // Made anew after the machine was booted: the same slice, another device.
+          events_.push_back(SliceReady{index, slice.generation, report.device});
+        }
         return;
       case SliceStatus::kClean:
         if (slice.phase != SlicePhase::kScrubbing && slice.phase != SlicePhase::kFailed) return;
