@@ -2,7 +2,6 @@
 # What every part of ./dev shares. Sourced, never run.
 
 readonly kBuildRoot=build
-readonly kStamps=build/.stamps
 
 say() { printf '%s\n' "$*"; }
 section() { printf '\n== %s ==\n' "$*"; }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs clang-tidy on the sources that changed since it last found them clean.
 
-usage: tidy.py BUILD_FOLDER STAMP_FOLDER
+usage: tidy.py BUILD_FOLDER CACHE_FOLDER
 
-"Changed" is the content of the source, of the headers it includes, of .clang-tidy, or its compile
-command. A source that was clean leaves a stamp with the digest of all of them.
+"Changed" is the content of the source, of the headers of ours it includes, of .clang-tidy, or its
+compile command. A source that was found clean leaves an empty file in the cache, named by the digest
+of all of them: like a compiler cache it may be shared by any number of checkouts.
 """
 
 import hashlib
@@ -14,10 +15,12 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CLANG_TIDY = "clang-tidy-19"
+KEPT_DAYS = 30
 # For the compiler, and of no meaning to clang-tidy: its warnings are g++'s business.
 EXTRA = ["--extra-arg=-w", "--quiet"]
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
@@ -49,7 +52,7 @@ def with_headers(path: Path) -> list[Path]:
 
 
 def digest(path: Path, command: str, config: bytes) -> str:
-    total = hashlib.sha256(config + command.encode())
+    total = hashlib.sha256(config + command.replace(str(Path.cwd()), ".").encode())
     for file in with_headers(path):
         total.update(file.read_bytes())
     return total.hexdigest()
@@ -69,22 +72,31 @@ def run(path: Path, command: str) -> tuple[bool, str]:
     return done.returncode == 0, done.stdout if done.stdout.strip() else done.stderr
 
 
+def forget_the_old(cache: Path) -> None:
+    limit = time.time() - KEPT_DAYS * 86_400
+    for stamp in cache.iterdir():
+        if stamp.stat().st_mtime < limit:
+            stamp.unlink(missing_ok=True)
+
+
 def main() -> int:
-    build, stamps = Path(sys.argv[1]), Path(sys.argv[2])
-    stamps.mkdir(parents=True, exist_ok=True)
+    build, cache = Path(sys.argv[1]), Path(sys.argv[2])
+    cache.mkdir(parents=True, exist_ok=True)
+    forget_the_old(cache)
     config = Path(".clang-tidy").read_bytes()
     due = []
     for path, command in sorted(sources(build).items()):
-        stamp = stamps / (str(path.relative_to(Path.cwd())).replace("/", "__"))
-        now = digest(path, command, config)
-        if not stamp.is_file() or stamp.read_text() != now:
-            due.append((path, command, stamp, now))
+        stamp = cache / digest(path, command, config)
+        if stamp.exists():
+            stamp.touch()
+        else:
+            due.append((path, command, stamp))
     failed = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         outcomes = pool.map(lambda item: run(item[0], item[1]), due)
-        for (path, _, stamp, now), (clean, output) in zip(due, outcomes):
+        for (_, _, stamp), (clean, output) in zip(due, outcomes):
             if clean:
-                stamp.write_text(now)
+                stamp.touch()
             else:
                 failed += 1
                 print(output)
