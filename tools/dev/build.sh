@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Configures and builds. Sourced by ./dev.
 
+# What one checkout compiled, ccache gives to the next, wherever that lies.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 configure() {
   local preset=$1 folder=$kBuildRoot/$1 options=()
   if [[ -f $folder/build.ninja && ! CMakePresets.json -nt $folder/build.ninja ]]; then return 0; fi
