@@ -72,7 +72,8 @@ void print_spec_diff(const Json& before, const Json& after) {
   const auto flat = [](const Json& object) {
     std::map<std::string, std::string> lines;
     const Json spec = object.is_null() ? Json::object() : object.value("spec", Json::object());
-    for (const auto& [path, value] : spec.flatten().items())
+    const Json flattened = spec.flatten();
+    for (const auto& [path, value] : flattened.items())
       lines["spec" + path] = value.is_string() ? value.get<std::string>() : value.dump();
     return lines;
   };

@@ -74,6 +74,7 @@ int serve(const ServeOptions& options) {
   if (!plane) return refuse(plane.error());
   if (!documents.empty())
     if (auto declared = (*plane)->declare(documents); !declared) return refuse(declared.error());
+  (*plane)->open();
   std::unique_ptr<SimulatedNodes> nodes;
   if (options.simulate) nodes = std::make_unique<SimulatedNodes>(**plane, catalog);
   greet(**plane);

@@ -5,8 +5,9 @@
 #include "app/commands.h"
 #include "app/output.h"
 #include "app/terminal.h"
-#include "simulation/replay.h"
+#include "simulation/inflation.h"
 #include "simulation/run.h"
+#include "simulation/trace.h"
 
 namespace tessera::app {
 namespace {
@@ -73,31 +74,36 @@ int simulate_seeds(const SimulateOptions& options) {
   return kRefused;
 }
 
+base::Result<simulation::InflationResult> inflate(const SimulateOptions& options) {
+  const auto nodes = simulation::read_trace_nodes(options.nodes);
+  if (!nodes) return std::unexpected(nodes.error());
+  const auto pods = simulation::read_trace_pods(options.pods);
+  if (!pods) return std::unexpected(pods.error());
+  return simulation::inflate(
+      *nodes, *pods,
+      {.seed = options.seed, .inflate_percent = static_cast<int>(options.inflate * 100 + 0.5)});
+}
+
 int replay_trace(const SimulateOptions& options) {
-  const auto curve = simulation::replay_trace({.nodes = options.nodes,
-                                               .pods = options.pods,
-                                               .inflate = options.inflate,
-                                               .seed = options.seed});
-  if (!curve) {
-    print_error(curve.error());
+  const auto result = inflate(options);
+  if (!result) {
+    print_error(result.error());
     return kRefused;
   }
-  Json json{{"seed", options.seed},
-            {"gpus", curve->gpus},
-            {"arrived", curve->arrived},
-            {"placed", curve->placed},
-            {"allocation", Json::object()}};
-  for (const auto& point : curve->points)
-    json["allocation"][std::to_string(point.arrived_percent)] = point.allocated_percent;
+  const auto fleet = static_cast<double>(result->fleet_milli_gpus) / 1000;
   if (options.format == Format::kJson || options.format == Format::kYaml) {
+    Json json{{"seed", options.seed},     {"gpus", fleet},        {"arrived", result->arrived},
+              {"placed", result->placed}, {"lost", result->lost}, {"allocation", Json::object()}};
+    for (const auto& [percent, allocated] : result->allocation)
+      json["allocation"][std::to_string(percent)] = allocated;
     print_object(json, options.format);
     return kDone;
   }
-  fmt::print("{} GPUs, {} of {} pods placed\n\nARRIVED  ALLOCATED\n", curve->gpus, curve->placed,
-             curve->arrived);
-  for (const auto& point : curve->points)
-    fmt::print("{:>6}%  {:>8.2f}%  {}\n", point.arrived_percent, point.allocated_percent,
-               std::string(static_cast<std::size_t>(point.allocated_percent / 2), '#'));
+  fmt::print("{} GPUs; of {} pods {} placed, {} lost\n\nARRIVED  ALLOCATED\n", fleet,
+             result->arrived, result->placed, result->lost);
+  for (const auto& [percent, allocated] : result->allocation)
+    fmt::print("{:>6}%  {:>8.2f}%  {}\n", percent, allocated,
+               std::string(static_cast<std::size_t>(allocated / 2), '#'));
   return kDone;
 }
 

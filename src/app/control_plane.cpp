@@ -74,8 +74,13 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
       *engine_, clock_,
       gateway::ApiOptions{.version = TESSERA_VERSION, .console = console_files()});
   auto server = gateway::HttpServer::start(
-      {.address = options_.address, .port = options_.port},
-      [api = api_.get()](const auto& exchange) { api->handle(exchange); });
+      {.address = options_.address, .port = options_.port}, [this](const auto& exchange) {
+        if (open_)
+          api_->handle(exchange);
+        else
+          exchange->reply(gateway::problem(base::Error{
+              Reason::kUnavailable, "the control plane is starting", {}, "try again in a moment"}));
+      });
   if (!server) return std::unexpected(server.error());
   server_ = std::move(*server);
   context_.server = {options_.address, server_->port()};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,9 @@ class ControlPlane {
       std::shared_ptr<const catalog::Catalog> catalog, const ControlPlaneOptions& options);
   ~ControlPlane();
 
+  /// From now on requests are served; before, each is answered 503. Whoever sees /readyz succeed
+  /// finds the context written and the fleet declared.
+  void open() { open_ = true; }
   /// Declares documents, all or nothing. A fleet without tiers of its own gets the default ones.
   base::Result<void> declare(const std::vector<wire::Document>& documents);
   /// A token for the agent of `node`: the one in DATA/agents.yaml, or a new one kept there.
@@ -75,6 +79,7 @@ class ControlPlane {
   std::unique_ptr<gateway::Api> api_;
   std::unique_ptr<gateway::HttpServer> server_;
   client::Context context_;
+  std::atomic<bool> open_ = false;
 };
 
 /// "127.0.0.1:8787", "[::1]:0" taken apart into options.

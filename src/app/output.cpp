@@ -51,13 +51,15 @@ std::string want_of(const Json& object) {
   return want + text_at(object, "spec.isolation");
 }
 
-/// "1g.10gb@h100-1/0": the slices of a request or lease.
+/// The slices of a request or lease: "1g.10gb@h100-1/0", or "8 x whole@h100-2" for several.
 std::string slices_of(const Json& object) {
-  std::string text;
   const Json& status = object.value("status", Json::object());
-  for (const auto& slice : status.value("slices", Json::array()))
-    text += (text.empty() ? "" : ",") + text_at(slice, "profile") + "@" + text_at(slice, "gpu");
-  return text.empty() ? "-" : text;
+  const Json slices = status.value("slices", Json::array());
+  if (slices.empty()) return "-";
+  if (slices.size() == 1) return text_at(slices[0], "profile") + "@" + text_at(slices[0], "gpu");
+  // All of them are of one kind, on one node.
+  return fmt::format("{} x {}@{}", slices.size(), text_at(slices[0], "profile"),
+                     text_at(slices[0], "node"));
 }
 
 /// A GPU as a line of blocks along its memory axis would need its model; a count says enough.

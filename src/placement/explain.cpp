@@ -285,10 +285,11 @@ class Explainer {
       return tenancy::money_text(tenancy::price_per_hour(c.cost, tier));
     };
     const auto n = std::to_string(gib);
-    out_.hints.push_back(n + "GiB is " + base::to_string(need_.memory) + " and takes " +
-                         asked.name + " (" + price(asked, *matched.tier) + " per hour); " + n +
-                         "GB is " + base::to_string(decimal.memory) + " and fits " + smaller.name +
-                         " (" + price(smaller, *other->tier) + " per hour)");
+    const auto in_mib = [](MiB memory) { return std::to_string(memory.count()) + " MiB"; };
+    out_.hints.push_back(n + " GiB is " + in_mib(need_.memory) + " and takes " + asked.name + " (" +
+                         price(asked, *matched.tier) + " per hour); " + n + " GB is " +
+                         in_mib(decimal.memory) + " and fits " + smaller.name + " (" +
+                         price(smaller, *other->tier) + " per hour)");
   }
 
   const World& world_;
