@@ -82,7 +82,7 @@ TEST_F(ApiTest, RefusesBodiesThatAreNotDocuments) {
     EXPECT_EQ(reply.status, 400) << body << reply.body;
     EXPECT_FALSE(reply.json()["detail"].get<std::string>().empty());
   }
-  EXPECT_EQ(call("admin", "POST", "/v1/apply", std::string(100'000, '[')).status, 400);
+  EXPECT_EQ(call("admin", "POST", "/v1/apply", std::string(100'000, '[')).status, 413);
   EXPECT_EQ(call("admin", "POST", "/v1/apply", std::string(2 << 20, ' ')).status, 413);
   EXPECT_EQ(call("viewer", "GET", "/v1/tiers").status, 200);
 }
@@ -127,7 +127,7 @@ TEST_F(ApiTest, AppliesAllOrNothing) {
       R"({"documents":[
            {"kind":"Team","metadata":{"name":"audio"},"spec":{"quotas":{"l40s":{"limit":1}}}},
            {"kind":"Node","metadata":{"name":"l"},"spec":{"pool":"l40s","gpus":2,"count":2}},
-           {"kind":"Pool","metadata":{"name":"l40s"},"spec":{"model":"L40S","tiers":["development"]}},
+           {"kind":"Pool","metadata":{"name":"l40s"},"spec":{"model":"L40S-48GB","tiers":["development"]}},
            {"kind":"Team","metadata":{"name":"vision"},"spec":{}}]})";
   const auto rehearsed = call("admin", "POST", "/v1/apply?dryRun=true", good);
   ASSERT_EQ(rehearsed.status, 200) << rehearsed.body;
@@ -135,14 +135,15 @@ TEST_F(ApiTest, AppliesAllOrNothing) {
   const auto done = call("admin", "POST", "/v1/apply", good);
   ASSERT_EQ(done.status, 200) << done.body;
   std::map<std::string, std::string> changes;
-  for (const Json& item : done.json()["items"]) changes[item["name"]] = item["change"];
+  const Json result = done.json();
+  for (const Json& item : result["items"]) changes[item["name"]] = item["change"];
   EXPECT_EQ(changes, (std::map<std::string, std::string>{{"audio", "created"},
                                                          {"l-1", "created"},
                                                          {"l-2", "created"},
                                                          {"l40s", "created"},
                                                          {"vision", "unchanged"}}));
-  const auto again = call("admin", "POST", "/v1/apply", good);
-  for (const Json& item : again.json()["items"]) EXPECT_EQ(item["change"], "unchanged") << item;
+  const Json again = call("admin", "POST", "/v1/apply", good).json();
+  for (const Json& item : again["items"]) EXPECT_EQ(item["change"], "unchanged") << item;
 
   const auto before = revision();
   const auto bad = call("admin", "POST", "/v1/apply",

@@ -124,7 +124,7 @@ class ApiWorld : public testing::Test {
   std::uint64_t revision() { return engine_->status().revision; }
 
   static constexpr const char* kNeed =
-      R"({"spec":{"team":"vision","memory":"10GB","isolation":"partition","duration":"8h"}})";
+      R"({"spec":{"team":"vision","tier":"production","memory":"10GB","duration":"8h"}})";
 
   journal::MemoryJournal journal_;
   service::ManualClock clock_{base::Instant(std::chrono::hours(500'000))};

@@ -11,9 +11,11 @@ using namespace std::chrono_literals;
 
 control::State state_with(const std::string& secret, std::optional<base::Instant> expires) {
   control::State state(std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in()));
-  tenancy::Token token{.name = "ci", .role = tenancy::Role::kMember, .subject = "vision"};
-  token.digest = digest_of(secret);
-  token.expires = expires;
+  const tenancy::Token token{.name = "ci",
+                             .role = tenancy::Role::kMember,
+                             .subject = "vision",
+                             .digest = digest_of(secret),
+                             .expires = expires};
   state.apply(control::TokenPut{token}, base::Instant{});
   return state;
 }

@@ -28,6 +28,14 @@ constexpr auto kLongestDrain = 2s;
 /// Bytes a client may send into a stream that it only has to read.
 constexpr std::size_t kMostChatter = 64 << 10;
 
+/// Calls `use` with the connection, if it and its server are still there.
+template <class Use>
+void with_connection(const std::weak_ptr<Connection>& weak, Lifeline& lifeline, Use use) {
+  const std::shared_lock lock(lifeline.mutex);
+  if (!lifeline.alive) return;
+  if (const auto connection = weak.lock()) use(*connection);
+}
+
 /// The right to answer one request of one connection.
 class ServedExchange final : public Exchange {
  public:
@@ -49,15 +57,18 @@ class ServedExchange final : public Exchange {
 
   std::shared_ptr<ResponseStream> stream(HttpResponse head) override {
     std::shared_ptr<Pipe> pipe;
-    with_connection([&](Connection& connection) {
-      pipe = std::make_shared<Pipe>(connection_, lifeline_, connection.core().options.max_stream);
+    with_connection(connection_, *lifeline_, [&](Connection& connection) {
+      const auto wake = [to = connection_, lifeline = lifeline_] {
+        with_connection(to, *lifeline, [](Connection& there) { there.wake(); });
+      };
+      pipe = std::make_shared<Pipe>(connection.core().options.max_stream, wake);
     });
     if (!pipe || !answer(Connection::StreamedAnswer{std::move(head), pipe})) return nullptr;
     return pipe;
   }
 
   void after(std::chrono::milliseconds delay, std::function<void()> task) override {
-    with_connection([&](Connection& connection) {
+    with_connection(connection_, *lifeline_, [&](Connection& connection) {
       auto timer = std::make_shared<net::steady_timer>(connection.core().io, delay);
       timer->async_wait([timer, task = std::move(task)](beast::error_code error) {
         if (!error) task();
@@ -68,17 +79,11 @@ class ServedExchange final : public Exchange {
  private:
   bool answer(Connection::Answer answer) {
     if (answered_.exchange(true)) return false;
-    with_connection(
-        [&](Connection& connection) { connection.deliver(serial_, std::move(answer)); });
+    with_connection(connection_, *lifeline_, [&](Connection& connection) {
+      connection.deliver(serial_, std::move(answer));
+    });
     return true;
   }
-  template <class Use>
-  void with_connection(Use use) {
-    const std::shared_lock lock(lifeline_->mutex);
-    if (!lifeline_->alive) return;
-    if (const auto connection = connection_.lock()) use(*connection);
-  }
-
   const std::weak_ptr<Connection> connection_;
   const std::shared_ptr<Lifeline> lifeline_;
   const std::uint64_t serial_;
@@ -152,62 +157,6 @@ HttpRequest request_of(Message message, std::string peer) {
 }
 
 }  // namespace
-
-Pipe::Pipe(std::weak_ptr<Connection> connection, std::shared_ptr<Lifeline> lifeline,
-           std::size_t limit)
-    : connection_(std::move(connection)), lifeline_(std::move(lifeline)), limit_(limit) {}
-
-bool Pipe::write(std::string part) {
-  bool accepted = true;
-  {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return false;
-    if (queued_.size() + part.size() > limit_) {
-      ended_ = true;
-      accepted = false;
-    } else {
-      queued_ += part;
-    }
-  }
-  wake();
-  return accepted;
-}
-
-std::size_t Pipe::backlog() const {
-  const std::lock_guard lock(mutex_);
-  return queued_.size();
-}
-
-bool Pipe::ended() const {
-  const std::lock_guard lock(mutex_);
-  return ended_;
-}
-
-void Pipe::close() {
-  {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-  }
-  wake();
-}
-
-std::optional<std::string> Pipe::take() {
-  const std::lock_guard lock(mutex_);
-  if (queued_.empty() && ended_) return std::nullopt;
-  return std::exchange(queued_, {});
-}
-
-void Pipe::abandon() {
-  const std::lock_guard lock(mutex_);
-  ended_ = true;
-  queued_.clear();
-}
-
-void Pipe::wake() {
-  const std::shared_lock lock(lifeline_->mutex);
-  if (!lifeline_->alive) return;
-  if (const auto connection = connection_.lock()) connection->wake();
-}
 
 Connection::Connection(net::ip::tcp::socket socket, Core& core)
     : core_(core),

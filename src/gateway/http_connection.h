@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,6 +17,7 @@
 #include <boost/beast/core/tcp_stream.hpp>
 
 #include "gateway/http_server.h"
+#include "gateway/pipe.h"
 
 /// Inside the server: one TCP connection. Included by http_server.cpp and http_connection.cpp only.
 namespace tessera::gateway::detail {
@@ -53,32 +53,6 @@ struct Core {
   std::map<const Connection*, std::weak_ptr<Connection>> open;
 
   net::io_context io;  ///< last: its end destroys the connections, which use the members above
-};
-
-/// The parts of a streamed body on their way from writers (any thread) to the connection.
-class Pipe final : public ResponseStream {
- public:
-  Pipe(std::weak_ptr<Connection> connection, std::shared_ptr<Lifeline> lifeline, std::size_t limit);
-
-  bool write(std::string part) override;
-  std::size_t backlog() const override;
-  bool ended() const override;
-  void close() override;
-
-  /// For the connection: all that is queued, nullopt when nothing is and no more will come.
-  std::optional<std::string> take();
-  /// For the connection: nobody reads any more.
-  void abandon();
-
- private:
-  void wake();
-
-  const std::weak_ptr<Connection> connection_;
-  const std::shared_ptr<Lifeline> lifeline_;
-  const std::size_t limit_;
-  mutable std::mutex mutex_;
-  std::string queued_;
-  bool ended_ = false;
 };
 
 /// One connection, run by one coroutine on its strand (a second one watches for the client's

@@ -36,17 +36,17 @@ TEST_F(WatchHistoryTest, TellsAddedFromModified) {
   put(history, "a");
   put(history, "a");
   remove(history, "a");
-  const auto types = [&](std::uint64_t since) {
+  const auto types_after = [&](std::uint64_t since) {
     std::vector<ChangeType> types;
     for (const auto& entry : history.after(since, {}, 100).entries) types.push_back(entry.type);
     return types;
   };
-  EXPECT_EQ(types(0), (std::vector{ChangeType::kDeleted}));
+  EXPECT_EQ(types_after(0), (std::vector{ChangeType::kDeleted}));
   put(history, "a");
   put(history, "a");
-  EXPECT_EQ(types(3), (std::vector{ChangeType::kAdded}));
-  EXPECT_EQ(types(4), (std::vector{ChangeType::kModified}));
-  EXPECT_TRUE(types(5).empty());
+  EXPECT_EQ(types_after(3), (std::vector{ChangeType::kAdded}));
+  EXPECT_EQ(types_after(4), (std::vector{ChangeType::kModified}));
+  EXPECT_TRUE(types_after(5).empty());
   EXPECT_TRUE(history.after(0, {"Gpu"}, 100).entries.empty());
   EXPECT_EQ(history.after(0, {"Gpu"}, 100).upto, 5u);
 }
