@@ -83,6 +83,13 @@ TEST(ParseYaml, RefusesWhatNobodyNeeds) {
   EXPECT_THAT(yaml("a: \"\\0\"\n"), HasSubstr("control character"));
 }
 
+/// yaml-cpp stands still before a bracket that closes nothing; we must not.
+TEST(ParseYaml, GetsPastAStrayBracket) {
+  for (const char* text : {"}", "]", "{a: 1}}", "[a]]", "a: 1\n]", "{a: 1}\n---\n}", ",", "- a\n}"})
+    EXPECT_THAT(yaml(text), HasSubstr("not YAML")) << text;
+  EXPECT_THAT(to_string(parse("{\"a\": 1}}", "f").error()), HasSubstr("not JSON"));
+}
+
 TEST(ParseYaml, BoundsAliasBombs) {
   std::string bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n";
   for (char c = 'b'; c < 'z'; ++c)

@@ -46,7 +46,14 @@ class YamlEvents final : public YAML::EventHandler {
  public:
   explicit YamlEvents(TreeBuilder& builder) : builder_(builder) {}
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  /// The library never passes a stray "}" or "]": it finds an empty document in front of it, again
+  /// and again.
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (mark.pos == last_start_)
+      go_on(builder_.refuse(line(mark), "this is not YAML: something is left after the document",
+                            "remove it, or begin a new document with ---"));
+    last_start_ = mark.pos;
+  }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -99,6 +106,7 @@ class YamlEvents final : public YAML::EventHandler {
   }
 
   TreeBuilder& builder_;
+  int last_start_ = -1;  ///< where the document before this one began
 };
 
 }  // namespace
