@@ -16,8 +16,8 @@ class State;
 /// Records and snapshots as bytes (the form is described in journal/binary.h).
 ///
 /// Decoding takes any bytes: it returns an error for what is not a record or a snapshot. Applying a
-/// record, and rebuilding a state, trust that well-formed bytes are ours: that is what the journal's
-/// checksums, its lock and the permissions of its file are for.
+/// record, and rebuilding a state, trust that well-formed bytes are ours: that is what the
+/// journal's checksums, its lock and the permissions of its file are for.
 namespace tessera::journal {
 
 /// The largest record or snapshot that is written or read.

@@ -36,7 +36,7 @@ check_lint() {
 check_tidy() {
   python3 tools/lint/tidy.py "$kBuildRoot/dev" "${XDG_CACHE_HOME:-${HOME:-$PWD}/.cache}/tessera-tidy"
 }
-check_the_checks() { python3 -m unittest -q tools/lint/lint_test.py; }
+check_the_checks() { script_tests python3 tools/lint/lint_test.py; }
 
 # node_tests COMMAND… -> runs it, and counts by the closing lines of node's test runner.
 node_tests() {
@@ -44,6 +44,18 @@ node_tests() {
   timeout 600 "$@" 2>&1 | tee "$log" || status=$?
   counted "$(sed -nE 's/^(#|ℹ) pass ([0-9]+)$/\2/p' "$log" | tail -n 1)" \
     "$(sed -nE 's/^(#|ℹ) fail ([0-9]+)$/\2/p' "$log" | tail -n 1)"
+  return $status
+}
+
+# script_tests COMMAND… -> one test, or as many as a closing line of Python's unittest says.
+script_tests() {
+  local status=0 log=$kReports/script.log total failed
+  timeout 600 "$@" 2>&1 | tee "$log" || status=$?
+  total=$(sed -nE 's/^Ran ([0-9]+) tests? in .*/\1/p' "$log" | tail -n 1)
+  if [[ -n $total ]]; then
+    failed=$(grep -cE '^(FAIL|ERROR): ' "$log" || true)
+    counted $((total - failed)) "$failed"
+  fi
   return $status
 }
 
@@ -105,13 +117,12 @@ simulate_seeds() {
   timeout 900 "$kBuildRoot/dev/tessera" simulate --seeds "${TESSERA_SEEDS:-200}"
 }
 
-# Each script beside the browser tests is one test: it gets the binary, and says by its exit status
-# how it went.
+# The scripts beside the browser tests get the binary, and say by their exit status how it went.
 run_end_to_end() {
   local binary=$PWD/$kBuildRoot/dev/tessera script
   for script in tests/e2e/*_test.sh tests/e2e/*_test.py; do
     [[ -f $script ]] || continue
-    run_step "end to end: $(basename "${script%_test.*}")" timeout 600 "$script" "$binary"
+    run_step "end to end: $(basename "${script%_test.*}")" script_tests "$script" "$binary"
   done
   run_step "end to end: browser" node_tests node tests/e2e/run.mjs "$binary"
 }
