@@ -61,22 +61,17 @@ class TierMatch {
     }
   }
 
-  /// Sorted: the tier's preference of technology, then the least slice.
+  /// Sorted: the tier's preference of technology, then the least slice; equals by their pool's
+  /// name.
   std::vector<Candidate> take() {
-    const auto rank = [&](const Candidate& candidate) {
-      const auto preference =
-          std::ranges::find(tier_.technologies, candidate.technology) - tier_.technologies.begin();
-      const auto& pool = world_.fleet.pool(candidate.pool);
-      const auto& model = world_.catalog.model(pool.model);
-      Sms sms = model.sms;
-      MiB memory = model.memory;
-      if (candidate.technology == Technology::kMig) {
-        sms = model.profiles[candidate.profile].sms.value_or(sms);
-        memory = model.profiles[candidate.profile].memory.value_or(memory);
-      }
-      return std::tuple(preference, size_of(candidate.cost), sms, memory, pool.name);
-    };
-    std::ranges::stable_sort(found_, {}, rank);
+    std::ranges::stable_sort(found_, {}, [&](const Candidate& candidate) {
+      return std::pair(rank_of(candidate), world_.fleet.pool(candidate.pool).name);
+    });
+    std::uint16_t group = 0;
+    for (std::size_t i = 0; i < found_.size(); ++i) {
+      if (i > 0 && rank_of(found_[i]) != rank_of(found_[i - 1])) ++group;
+      found_[i].group = group;
+    }
     return std::move(found_);
   }
 
@@ -107,6 +102,20 @@ class TierMatch {
           break;
       }
     }
+  }
+
+  using Rank = std::tuple<std::ptrdiff_t, std::int64_t, Sms, MiB>;
+  Rank rank_of(const Candidate& candidate) const {
+    const auto preference =
+        std::ranges::find(tier_.technologies, candidate.technology) - tier_.technologies.begin();
+    const auto& model = world_.catalog.model(world_.fleet.pool(candidate.pool).model);
+    Sms sms = model.sms;
+    MiB memory = model.memory;
+    if (candidate.technology == Technology::kMig) {
+      sms = model.profiles[candidate.profile].sms.value_or(sms);
+      memory = model.profiles[candidate.profile].memory.value_or(memory);
+    }
+    return {preference, size_of(candidate.cost), sms, memory};
   }
 
   /// Compute asked for in SMs, if the need states it either way and the model's SMs are known.

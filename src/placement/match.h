@@ -26,7 +26,10 @@ struct Candidate {
   fleet::ShareSlice share;        ///< time-slicing
   std::uint16_t max_tenants = 0;  ///< time-slicing: on one GPU
   fleet::Cost cost;               ///< of one slice
-  std::string name;               ///< "1g.10gb", "share-10GiB", "A100-10C", "whole"
+  /// Equal for candidates of different pools that are equally good: same technology, cost, SMs and
+  /// memory. Rises along Match::candidates.
+  std::uint16_t group = 0;
+  std::string name;  ///< "1g.10gb", "share-10GiB", "A100-10C", "whole"
 };
 
 /// The least tier that can ever satisfy a need, and how it would.

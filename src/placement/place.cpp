@@ -39,17 +39,61 @@ class Attempt {
       : world_(world), match_(match), need_(need), host_{need.cpu, need.host_memory} {}
 
   std::expected<Spot, Refusal> run() {
-    for (const auto& candidate : match_.candidates) {
-      if (!within_limit(world_, candidate, need_.count)) {
-        over_quota_ = over_quota_ || picks(candidate, host_).has_value();
-        continue;
-      }
-      if (const auto found = picks(candidate, host_)) return spot(candidate, *found);
+    const auto& all = match_.candidates;
+    for (auto first = all.begin(); first != all.end();) {
+      const auto end = std::find_if(first, all.end(), [&](const Candidate& candidate) {
+        return candidate.group != first->group;
+      });
+      if (const auto tightest = tightest_of(first, end))
+        return spot(*tightest->candidate, tightest->picks);
+      first = end;
     }
     return std::unexpected(refusal());
   }
 
  private:
+  /// What is left around a place: the node's empty GPUs for whole ones, the GPU's future options
+  /// for slices; then the host's CPU and memory.
+  using Slack = std::tuple<std::int64_t, bool, base::MilliCpu, base::MiB>;
+  struct Choice {
+    const Candidate* candidate = nullptr;
+    std::vector<Index::Pick> picks;
+    Slack slack;
+  };
+  using CandidateAt = std::vector<Candidate>::const_iterator;
+
+  /// The best of equally good candidates; of equal places that of the first.
+  std::optional<Choice> tightest_of(CandidateAt first, CandidateAt end) {
+    std::optional<Choice> best;
+    for (auto it = first; it != end; ++it) {
+      auto found = picks(*it, host_);
+      if (!found) continue;
+      if (!within_limit(world_, *it, need_.count)) {
+        over_quota_ = true;
+        continue;
+      }
+      const auto slack = slack_of(*it, found->front());
+      if (!best || slack < best->slack) best = Choice{&*it, std::move(*found), slack};
+    }
+    return best;
+  }
+
+  Slack slack_of(const Candidate& candidate, const Index::Pick& pick) const {
+    const auto& fleet = world_.fleet;
+    const auto& node = fleet.node(fleet.gpu(pick.gpu).node);
+    std::int64_t left = pick.fit.loss;
+    if (candidate.technology == Technology::kWhole)
+      left = std::ranges::count_if(node.gpus, [&](fleet::GpuIndex gpu) {
+        return world_.index.open(gpu) && occupancy_of(fleet.gpu(gpu)).empty();
+      });
+    // What is not counted never runs out.
+    const base::MilliCpu cpu(node.cpu.count() == 0 ? base::MilliCpu::kLargest
+                                                   : (node.cpu - node.cpu_used).count());
+    const base::MiB memory(node.memory.count() == 0 ? base::MiB::kLargest
+                                                    : (node.memory - node.memory_used).count());
+    return {left, pick.fit.creates, cpu, memory};
+  }
+
   std::optional<std::vector<Index::Pick>> picks(const Candidate& candidate, HostNeed host) const {
     if (candidate.technology == Technology::kWhole) return whole(candidate, host);
     if (need_.count == 1) {

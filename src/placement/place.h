@@ -34,8 +34,10 @@ struct Refusal {
 };
 
 /// The first candidate that fits, on the GPU where it costs the fewest future options; all of
-/// `need.count` slices on one node, or none. Pure and deterministic. For one slice and for whole
-/// GPUs the cost does not depend on the size of the fleet, only on the number of classes.
+/// `need.count` slices on one node, or none. Where pools offer equally good candidates (equal
+/// Candidate::group), the one that fits most tightly is taken: on the GPU or node that then has
+/// least left, so that large needs find room later. Pure and deterministic. For one slice and for
+/// whole GPUs the cost does not depend on the size of the fleet, only on the number of classes.
 std::expected<Spot, Refusal> place(const World& world, const Match& match,
                                    const request::Need& need);
 

@@ -1,0 +1,285 @@
+#include "simulation/books.h"
+
+#include <algorithm>
+
+#include "simulation/faults.h"
+
+namespace tessera::simulation {
+
+using base::Reason;
+using control::Record;
+using request::LeaseId;
+using request::RequestState;
+
+/// One record being entered.
+class Entry {
+ public:
+  Entry(Books& books, const Record& record) : b_(books), record_(record) {}
+
+  // --- documents and nodes --------------------------------------------------------------------
+  void operator()(const control::TierPut& event) { b_.tiers_[event.tier.name] = event.tier; }
+  void operator()(const control::TeamPut& event) { b_.teams_[event.team.name] = event.team; }
+  void operator()(const control::PoolPut& event) {
+    const auto known = std::ranges::find(b_.pools_, event.pool.name, &fleet::Pool::name);
+    if (known == b_.pools_.end())
+      b_.pools_.push_back(event.pool);
+    else
+      *known = event.pool;
+  }
+  void operator()(const control::NodePut& event) {
+    auto known = std::ranges::find(b_.nodes_, event.name, &Books::NodePage::name);
+    if (known == b_.nodes_.end())
+      known = b_.nodes_.insert(known, {.name = event.name, .pool = event.pool});
+    known->cpu = event.cpu;
+    known->memory = event.memory;
+    const auto index = static_cast<std::size_t>(known - b_.nodes_.begin());
+    for (; known->gpus < static_cast<std::size_t>(event.gpus); ++known->gpus)
+      b_.gpus_.push_back({.node = index});
+  }
+  void operator()(const control::NodeCordoned& event) {
+    node(event.node).cordoned = event.cordoned;
+  }
+  void operator()(const control::NodeReady& event) { node(event.node).ready = true; }
+  void operator()(const control::NodeLost& event) { node(event.node).ready = false; }
+  void operator()(const control::GpuHealthChanged& event) {
+    gpu(event.gpu).healthy = event.health == fleet::Health::kHealthy;
+  }
+
+  // --- requests -------------------------------------------------------------------------------
+  void operator()(const control::RequestSubmitted& event) {
+    const auto& request = event.request;
+    need(!b_.requests_.contains(request.id), "a request number was used twice");
+    need(record_.actor.may_act_for(request.team), "a request by someone of another team");
+    if (!request.idempotency_key.empty())
+      need(b_.keys_.emplace(request.submitted_by, request.idempotency_key).second,
+           "one key made two requests");
+    b_.requests_[request.id] = {request.team, request.need, request.state, {}};
+  }
+  void operator()(const control::RequestMoved& event) {
+    auto& page = request(event.request);
+    need(may_follow(page.state, event.state), "a request moved where it cannot go");
+    if (event.state == RequestState::kCancelled)
+      need(record_.actor.may_act_for(page.team), "a request was cancelled by another team");
+    page.state = event.state;
+  }
+  void operator()(const control::RequestForgotten& event) {
+    need(request::terminal(request(event.request).state), "a living request was forgotten");
+    b_.leases_.erase(request(event.request).lease);
+    b_.requests_.erase(event.request);
+  }
+
+  // --- leases ---------------------------------------------------------------------------------
+  void operator()(const control::LeaseGranted& event);
+  void operator()(const control::SliceReady& event) {
+    auto& held = slice(event.gpu, event.generation);
+    need(held.phase == Books::Phase::kPreparing || held.phase == Books::Phase::kReady,
+         "a slice became ready that nobody waits for");
+    need(!event.device.empty(), "a slice is ready without a device");
+    held.phase = Books::Phase::kReady;
+  }
+  void operator()(const control::SliceFailed& event) {
+    slice(event.gpu, event.generation).phase = Books::Phase::kFailed;
+    some_slice_failed_ = true;
+  }
+  void operator()(const control::SliceFreed& event) {
+    auto& page = lease(slice(event.gpu, event.generation).lease);
+    need(page.ending, "a slice was freed under its lease");
+    gpu(event.gpu).held.erase(event.generation);
+  }
+  void operator()(const control::LeaseActivated& event) {
+    const auto& page = lease(event.lease);
+    for (const auto& each : page.lease.slices)
+      need(slice(each.gpu, each.generation).phase == Books::Phase::kReady,
+           "a lease became active before all its slices were ready");
+    set(page, RequestState::kActive);
+  }
+  void operator()(const control::LeaseExpiring& event) {
+    set(lease(event.lease), RequestState::kExpiring);
+  }
+  void operator()(const control::LeaseRenewed& event) {
+    auto& page = lease(event.lease);
+    need(!page.ending, "a lease that is over was renewed");
+    need(record_.actor.may_act_for(page.lease.team), "a lease was renewed by another team");
+    need(event.expires > page.lease.expires, "a renewal shortened a lease");
+    need(event.expires - record_.at <= b_.tiers_.at(page.lease.tier).max_duration,
+         "a renewal beyond the tier's longest");
+    page.lease.expires = event.expires;
+    set(page, RequestState::kActive);
+  }
+  void operator()(const control::LeaseEnding& event);
+  void operator()(const control::LeaseEnded& event) {
+    auto& page = lease(event.lease);
+    need(page.ending && !page.ended, "a lease ended that was not ending");
+    for (const auto& each : page.lease.slices)
+      need(!gpu(each.gpu).held.contains(each.generation),
+           "a lease ended before all its slices were verified free");
+    page.ended = true;
+    use_of(page.lease) -= page.lease.cost;
+    auto& on = node(page.lease.node);
+    on.cpu_used -= page.lease.cpu;
+    on.memory_used -= page.lease.host_memory;
+    auto& asked = request(page.lease.request);
+    if (asked.lease == event.lease && asked.state == RequestState::kReleasing)
+      asked.state = RequestState::kReleased;
+  }
+  void operator()(const auto&) {}
+
+ private:
+  void need(bool promise, const std::string& what) const {
+    if (!promise)
+      throw Violation("Books: revision " + std::to_string(record_.revision) + " at " +
+                      base::to_string(record_.at) + ": " + what);
+  }
+  template <class Map, class Key>
+  auto& find(Map& map, Key key, const char* what) const {
+    const auto found = map.find(key);
+    need(found != map.end(), std::string("an event names ") + what + " that is not there");
+    return found->second;
+  }
+  Books::NodePage& node(fleet::NodeIndex index) const { return b_.nodes_.at(index.value()); }
+  Books::GpuPage& gpu(fleet::GpuIndex index) const { return b_.gpus_.at(index.value()); }
+  Books::RequestPage& request(request::RequestId id) const {
+    return find(b_.requests_, id, "a request");
+  }
+  Books::LeasePage& lease(LeaseId id) const { return find(b_.leases_, id, "a lease"); }
+  Books::Held& slice(fleet::GpuIndex index, std::uint64_t generation) const {
+    return find(gpu(index).held, generation, "a slice");
+  }
+  fleet::Cost& use_of(const request::Lease& lease) const {
+    return b_.use_[{lease.team, b_.pools_.at(lease.pool.value()).name}];
+  }
+  void set(const Books::LeasePage& page, RequestState state) const {
+    request(page.lease.request).state = state;
+  }
+
+  void check_promise(const request::Lease& lease, const Books::RequestPage& asked) const;
+  void hold(const request::Lease& lease, const request::LeasedSlice& slice) const;
+  void charge(const request::Lease& lease) const;
+
+  Books& b_;
+  const Record& record_;
+  bool some_slice_failed_ = false;
+};
+
+void Entry::operator()(const control::LeaseGranted& event) {
+  const auto& lease = event.lease;
+  auto& asked = request(lease.request);
+  need(!b_.leases_.contains(lease.id), "a lease number was used twice");
+  need(asked.state == RequestState::kQueued || asked.state == RequestState::kApproved ||
+           asked.state == RequestState::kPendingApproval,
+       "a lease was granted to a request that does not wait");
+  need(lease.team == asked.team, "a lease was granted to another team");
+  check_promise(lease, asked);
+  for (const auto& each : lease.slices) hold(lease, each);
+  charge(lease);
+  asked.state = RequestState::kProvisioning;
+  asked.lease = lease.id;
+  b_.leases_[lease.id] = {lease};
+  ++b_.granted_;
+}
+
+/// Is it what was asked for?
+void Entry::check_promise(const request::Lease& lease, const Books::RequestPage& asked) const {
+  const auto& pool = b_.pools_.at(lease.pool.value());
+  const auto& model = b_.catalog_.model(pool.model);
+  const auto& tier = find(b_.tiers_, lease.tier, "a tier");
+  const auto& on = node(lease.node);
+  need(on.ready && !on.cordoned && on.pool == pool.name, "a grant on a node that takes none");
+  need(pool.carries(tier.name) && tier.admits(lease.team), "a grant in a tier that is closed");
+  need(lease.slices.size() == static_cast<std::size_t>(asked.need.count), "not the count asked");
+  need(asked.need.models.empty() || std::ranges::count(asked.need.models, model.key) == 1,
+       "not a model asked for");
+  need(asked.need.pool.empty() || asked.need.pool == pool.name, "not the pool asked for");
+  need(lease.expires - lease.granted <= tier.max_duration, "longer than the tier lends");
+  for (const auto& each : lease.slices) {
+    const auto given = tier.isolation_with(fleet::technology_of(each.shape));
+    need(given && *given >= asked.need.isolation, "weaker isolation than asked");
+    need(fleet::memory_of(each.shape, model) >= asked.need.memory, "less memory than asked");
+    need(b_.nodes_.at(gpu(each.gpu).node).name == on.name, "slices on several nodes");
+  }
+}
+
+/// Is it free?
+void Entry::hold(const request::Lease& lease, const request::LeasedSlice& leased) const {
+  auto& page = gpu(leased.gpu);
+  const auto& model = b_.catalog_.model(b_.pools_.at(lease.pool.value()).model);
+  need(page.healthy, "a grant on a GPU that is out of service");
+  need(leased.generation > page.last_generation, "a generation was handed out twice");
+  page.last_generation = leased.generation;
+  base::MiB shared;
+  for (const auto& [generation, held] : page.held) {
+    const auto label = " of lease-" + std::to_string(held.lease.value()) + ", not verified free";
+    need(held.shape.index() == leased.shape.index(), "a grant beside another technology" + label);
+    need(!std::holds_alternative<fleet::WholeSlice>(leased.shape), "a whole GPU over one" + label);
+    if (const auto* mig = std::get_if<fleet::MigSlice>(&leased.shape)) {
+      const auto& other = std::get<fleet::MigSlice>(held.shape);
+      need(!model.layouts.instance(mig->instance)
+                .placement.overlaps(model.layouts.instance(other.instance).placement),
+           "a grant over a slice" + label);
+    }
+    if (const auto* share = std::get_if<fleet::ShareSlice>(&held.shape)) shared += share->memory;
+  }
+  if (const auto* share = std::get_if<fleet::ShareSlice>(&leased.shape))
+    need(shared + share->memory <= model.memory, "more memory was shared out than there is");
+  page.held[leased.generation] = {leased.shape, lease.id};
+}
+
+/// May the team have it, and has the host room?
+void Entry::charge(const request::Lease& lease) const {
+  const auto& pool = b_.pools_.at(lease.pool.value());
+  auto& use = use_of(lease);
+  use += lease.cost;
+  const auto* quota = find(b_.teams_, lease.team, "a team").quota(pool.name);
+  if (quota != nullptr && quota->limit)
+    need(use.within(*quota->limit), "a team is above its limit");
+  auto& on = node(lease.node);
+  on.cpu_used += lease.cpu;
+  on.memory_used += lease.host_memory;
+  need(on.cpu.count() == 0 || on.cpu_used <= on.cpu, "more host CPU was given than there is");
+  need(on.memory.count() == 0 || on.memory_used <= on.memory,
+       "more host memory was given than there is");
+}
+
+/// Did somebody end it who may?
+void Entry::operator()(const control::LeaseEnding& event) {
+  auto& page = lease(event.lease);
+  need(!page.ending, "a lease was ended twice");
+  switch (event.reason) {
+    case Reason::kExpired:
+      need(record_.at >= page.lease.expires, "a lease expired before its time");
+      break;
+    case Reason::kReleased:
+    case Reason::kCancelled:
+      need(record_.actor.may_act_for(page.lease.team), "a lease was ended by another team");
+      break;
+    case Reason::kDeviceFailed:
+      need(some_slice_failed_, "a device failed that did not");
+      break;
+    case Reason::kNodesAway:
+      need(!node(page.lease.node).ready, "a node is away that is not");
+      break;
+    default:
+      need(false, "a lease ended for no reason known");
+  }
+  page.ending = true;
+  for (const auto& each : page.lease.slices) {
+    const auto found = gpu(each.gpu).held.find(each.generation);
+    if (found != gpu(each.gpu).held.end()) found->second.phase = Books::Phase::kEnding;
+  }
+  set(page, event.requeue ? RequestState::kQueued : RequestState::kReleasing);
+}
+
+void Books::note(const Record& record) {
+  Entry entry(*this, record);
+  for (const auto& event : record.events) std::visit(entry, event);
+}
+
+std::string Books::overdue(base::Instant before) const {
+  for (const auto& [id, page] : leases_)
+    if (!page.ending && page.lease.expires < before)
+      return "lease-" + std::to_string(id.value()) + " should have ended at " +
+             base::to_string(page.lease.expires);
+  return {};
+}
+
+}  // namespace tessera::simulation
