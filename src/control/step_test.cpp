@@ -1,0 +1,280 @@
+#include "control/step.h"
+
+#include <gtest/gtest.h>
+
+#include "control/invariants.h"
+#include "tenancy/tier.h"
+
+namespace tessera::control {
+namespace {
+
+using catalog::Isolation;
+using fleet::SliceStatus;
+using request::Need;
+using request::RequestState;
+using namespace std::chrono_literals;
+
+const tenancy::Actor kAdmin{"admin", tenancy::Role::kAdmin, ""};
+const tenancy::Actor kVision{"ada", tenancy::Role::kMember, "vision"};
+
+/// One node of two H100s, two teams, time in the test's hands; every invariant runs after every
+/// step.
+class Step : public testing::Test {
+ protected:
+  Step() {
+    for (const auto& tier : tenancy::default_tiers()) ok(PutTier{tier});
+    using catalog::Technology;
+    ok(PutPool{{.name = "h100",
+                .model = *state_.catalog().find("H100-80GB-SXM5"),
+                .tiers = {"production", "development"},
+                .technologies = {Technology::kTimeSlicing, Technology::kMig, Technology::kWhole}}});
+    ok(PutTeam{{.name = "vision"}});
+    ok(PutTeam{{.name = "speech"}});
+    ok(PutNode{"node-1", "h100", 2, {}, {}});
+  }
+
+  base::Result<Record> run(const Command& command, const tenancy::Actor& actor = kAdmin) {
+    auto record = step(state_, command, actor, now_);
+    if (record)
+      for (const auto& invariant : invariants_) {
+        const auto broken = invariant->check(state_, *record);
+        EXPECT_FALSE(broken) << invariant->name() << ": " << *broken;
+      }
+    return record;
+  }
+  Record ok(const Command& command, const tenancy::Actor& actor = kAdmin) {
+    auto record = run(command, actor);
+    EXPECT_TRUE(record) << base::to_string(record.error());
+    return record ? *record : Record{};
+  }
+  Reason refused(const Command& command, const tenancy::Actor& actor = kAdmin) {
+    const auto before = state_.revision();
+    const auto record = run(command, actor);
+    EXPECT_FALSE(record);
+    EXPECT_EQ(state_.revision(), before);
+    return record ? Reason::kInternal : record.error().reason;
+  }
+
+  RequestId submit(const Need& need, const std::string& team = "vision") {
+    const auto id = state_.next_request();
+    ok(Submit{team, "", need, ""});
+    return id;
+  }
+  const request::Request& request(RequestId id) { return *state_.find(id); }
+  const request::Lease& lease_of(RequestId id) { return *state_.find(request(id).lease); }
+
+  /// The agent does at once what the target says, or fails at it.
+  void agent_works(SliceStatus made = SliceStatus::kReady, const std::string& boot = "boot-1") {
+    fleet::NodeReport report{.node = "node-1", .boot = boot};
+    const auto target = target_of(state_, *state_.fleet().find_node("node-1"));
+    for (const auto& gpu : target.gpus) {
+      fleet::GpuReport gpu_report{.number = gpu.number,
+                                  .uuid = "GPU-" + std::to_string(gpu.number)};
+      for (const auto& slice : gpu.slices) {
+        const bool wanted = slice.phase == fleet::SlicePhase::kPreparing ||
+                            slice.phase == fleet::SlicePhase::kInUse;
+        gpu_report.slices.push_back(
+            {slice.generation, wanted ? made : SliceStatus::kClean, "dev", "detail"});
+      }
+      report.gpus.push_back(std::move(gpu_report));
+    }
+    ok(Report{report}, {"agent", tenancy::Role::kAgent, "node-1"});
+  }
+
+  State state_{std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in())};
+  std::vector<std::unique_ptr<Invariant>> invariants_ = all_invariants();
+  Instant now_{};
+  const Need small_{.memory = base::MiB(9537), .isolation = Isolation::kPartition, .duration = 8h};
+  const Need whole_{.isolation = Isolation::kDedicated, .duration = 1h};
+};
+
+TEST_F(Step, ARequestLivesFromSubmittedToReleased) {
+  agent_works();
+  const auto id = submit(small_);
+  EXPECT_EQ(request(id).state, RequestState::kProvisioning);
+  EXPECT_EQ(request(id).tier, "production");
+  agent_works();
+  EXPECT_EQ(request(id).state, RequestState::kActive);
+  EXPECT_EQ(lease_of(id).expires, now_ + 8h);
+  ok(Release{request(id).lease}, kVision);
+  EXPECT_EQ(request(id).state, RequestState::kReleasing);
+  EXPECT_NE(state_.usage("vision", fleet::PoolIndex(0)), fleet::Cost{});
+  agent_works();
+  EXPECT_EQ(request(id).state, RequestState::kReleased);
+  EXPECT_EQ(state_.usage("vision", fleet::PoolIndex(0)), fleet::Cost{});
+}
+
+TEST_F(Step, NothingIsGrantedBeforeTheNodeReports) {
+  const auto id = submit(small_);
+  EXPECT_EQ(request(id).state, RequestState::kQueued);
+  EXPECT_EQ(request(id).reason, Reason::kNodesAway);
+  agent_works();
+  EXPECT_EQ(request(id).state, RequestState::kProvisioning);
+}
+
+TEST_F(Step, TheQueueIsServedOldestFirstOnceASliceIsClean) {
+  agent_works();
+  const auto first = submit(whole_), second = submit(whole_);
+  const auto third = submit(whole_, "speech"), fourth = submit(whole_);
+  EXPECT_EQ(request(third).state, RequestState::kQueued);
+  EXPECT_EQ(state_.waiting().position(request(fourth)), 2);
+  agent_works();
+  ok(Release{request(first).lease});
+  EXPECT_EQ(request(third).state, RequestState::kQueued) << "not before the slice is verified free";
+  agent_works();
+  EXPECT_EQ(request(third).state, RequestState::kProvisioning);
+  EXPECT_EQ(request(fourth).state, RequestState::kQueued);
+  EXPECT_EQ(request(second).state, RequestState::kActive);
+}
+
+TEST_F(Step, ALeaseGivesNoticeThenEndsUnlessRenewed) {
+  agent_works();
+  const auto id = submit(small_);
+  agent_works();
+  now_ += 7h + 46min;
+  ok(Tick{});
+  EXPECT_EQ(request(id).state, RequestState::kExpiring);
+  ok(Renew{request(id).lease, 2h}, kVision);
+  EXPECT_EQ(request(id).state, RequestState::kActive);
+  now_ += 2h + 15min;
+  ok(Tick{});
+  EXPECT_EQ(request(id).state, RequestState::kReleasing);
+  EXPECT_EQ(request(id).reason, Reason::kExpired);
+}
+
+TEST_F(Step, ARenewalStopsAtTheTiersMaximum) {
+  agent_works();
+  const auto id = submit(small_);
+  agent_works();
+  ok(Renew{request(id).lease, 24h * 365});
+  EXPECT_EQ(lease_of(id).expires, now_ + 24h * 30);
+  EXPECT_EQ(refused(Renew{request(id).lease, 1h}), Reason::kAboveLimit);
+}
+
+TEST_F(Step, CancelIsLegalFromAnyStateAndIdempotent) {
+  const auto queued = submit(small_);
+  ok(Cancel{queued}, kVision);
+  EXPECT_EQ(request(queued).state, RequestState::kCancelled);
+  agent_works();
+  const auto active = submit(small_);
+  agent_works();
+  ok(Cancel{active}, kVision);
+  ok(Cancel{active}, kVision);
+  agent_works();
+  EXPECT_EQ(request(active).state, RequestState::kCancelled);
+  ok(Cancel{active}, kVision);
+}
+
+TEST_F(Step, AFailedDeviceIsQuarantinedAndTheRequestGoesElsewhere) {
+  agent_works();
+  const auto id = submit(whole_);
+  const auto gpu = lease_of(id).slices.front().gpu;
+  agent_works(SliceStatus::kFailed);
+  EXPECT_EQ(state_.fleet().gpu(gpu).health, fleet::Health::kQuarantined);
+  ASSERT_EQ(request(id).state, RequestState::kProvisioning);
+  EXPECT_NE(lease_of(id).slices.front().gpu, gpu);
+  EXPECT_EQ(request(id).attempts, 1);
+  agent_works();
+  EXPECT_EQ(request(id).state, RequestState::kActive);
+  ok(Restore{state_.fleet().gpu_name(gpu)});
+  EXPECT_EQ(state_.fleet().gpu(gpu).health, fleet::Health::kHealthy);
+}
+
+TEST_F(Step, ALostNodeKeepsItsLeasesAndGetsNoNewOnes) {
+  agent_works();
+  const auto id = submit(small_);
+  agent_works();
+  ok(NodeSilent{"node-1"});
+  EXPECT_EQ(request(id).state, RequestState::kActive);
+  EXPECT_EQ(request(submit(small_)).state, RequestState::kQueued);
+  agent_works(SliceStatus::kReady, "boot-2");
+  EXPECT_EQ(state_.fleet().nodes().front().phase, fleet::NodePhase::kReady);
+}
+
+TEST_F(Step, LargeRequestsWaitForApproval) {
+  auto tier = *state_.find_tier("production");
+  tier.auto_approval = tenancy::AutoApproval{base::GpuFraction(10'500), 72h};
+  ok(PutTier{tier});
+  agent_works();
+  const auto id = submit(whole_);
+  EXPECT_EQ(request(id).state, RequestState::kPendingApproval);
+  EXPECT_EQ(refused(Approve{id}, kVision), Reason::kForbidden);
+  ok(Approve{id});
+  EXPECT_EQ(request(id).state, RequestState::kProvisioning);
+  const auto other = submit(whole_);
+  ok(Reject{other, "not this week"});
+  EXPECT_EQ(request(other).state, RequestState::kRejected);
+}
+
+TEST_F(Step, TheSameKeyIsTheSameRequest) {
+  agent_works();
+  ok(Submit{"vision", "", small_, "key-1"}, kVision);
+  const auto revision = state_.revision();
+  ok(Submit{"vision", "", small_, "key-1"}, kVision);
+  EXPECT_EQ(state_.revision(), revision);
+  EXPECT_EQ(refused(Submit{"vision", "", whole_, "key-1"}, kVision), Reason::kConflict);
+}
+
+TEST_F(Step, MembersActForTheirOwnTeamOnly) {
+  agent_works();
+  EXPECT_EQ(refused(Submit{"speech", "", small_, ""}, kVision), Reason::kForbidden);
+  const auto id = submit(small_, "speech");
+  EXPECT_EQ(refused(Cancel{id}, kVision), Reason::kForbidden);
+  EXPECT_EQ(refused(PutTeam{{.name = "x"}}, kVision), Reason::kForbidden);
+  EXPECT_EQ(refused(Report{{.node = "node-1"}}, kAdmin), Reason::kForbidden);
+}
+
+TEST_F(Step, DocumentsInUseCannotGoAway) {
+  agent_works();
+  submit(small_);
+  EXPECT_EQ(refused(DeleteTier{"production"}), Reason::kConflict);
+  EXPECT_EQ(refused(DeleteTeam{"vision"}), Reason::kConflict);
+  EXPECT_EQ(refused(DeleteNode{"node-1"}), Reason::kConflict);
+  EXPECT_EQ(refused(DeletePool{"h100"}), Reason::kConflict);
+  EXPECT_EQ(refused(PutNode{"node-1", "h100", 1, {}, {}}), Reason::kConflict);
+}
+
+TEST_F(Step, ApplyIsAllOrNothing) {
+  Apply apply;
+  apply.documents.emplace_back(PutTeam{{.name = "bio"}});
+  tenancy::Team broken{.name = "chem"};
+  broken.quotas["nope"] = {};
+  apply.documents.emplace_back(PutTeam{broken});
+  EXPECT_EQ(refused(apply), Reason::kUnknownObject);
+  EXPECT_EQ(state_.find_team("bio"), nullptr);
+  apply.documents.pop_back();
+  ok(apply);
+  EXPECT_NE(state_.find_team("bio"), nullptr);
+  const auto revision = state_.revision();
+  ok(apply);
+  EXPECT_EQ(state_.revision(), revision) << "an unchanged document is no event";
+}
+
+TEST_F(Step, EndedRequestsAreForgottenAfterAWeek) {
+  const auto id = submit(small_);
+  ok(Cancel{id});
+  now_ += kRequestMemory;
+  ok(Tick{});
+  EXPECT_EQ(state_.find(id), nullptr);
+}
+
+TEST_F(Step, AStaticLayoutIsGrantedAsItIs) {
+  const auto& model = state_.catalog().model(*state_.catalog().find("H100-80GB-SXM5"));
+  fleet::Pool pool = state_.fleet().pool(fleet::PoolIndex(0));
+  pool.layout_policy = fleet::LayoutPolicy::kStatic;
+  pool.static_layout = catalog::bit(*model.find_instance("4g.40gb", 0)) |
+                       catalog::bit(*model.find_instance("3g.40gb", 4));
+  ok(PutPool{pool});
+  agent_works();
+  EXPECT_EQ(refused(Submit{"vision", "", whole_, ""}), Reason::kNeverFits);
+  const Need forty{.memory = base::MiB(40'000), .isolation = Isolation::kPartition};
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(request(submit(forty)).state, RequestState::kProvisioning);
+  EXPECT_EQ(request(submit(forty)).state, RequestState::kQueued);
+  agent_works();
+  ok(Cancel{RequestId(1)});
+  agent_works();
+  EXPECT_EQ(request(RequestId(5)).state, RequestState::kProvisioning);
+}
+
+}  // namespace
+}  // namespace tessera::control
