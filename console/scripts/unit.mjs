@@ -38,7 +38,7 @@ try {
   });
   const run = spawnSync(
     process.execPath,
-    ["--enable-source-maps", "--test", ...(await filesUnder(out, /\.mjs$/))],
+    ["--enable-source-maps", "--test", "--test-reporter=tap", ...(await filesUnder(out, /\.mjs$/))],
     { stdio: "inherit" },
   );
   process.exitCode = run.status ?? 1;

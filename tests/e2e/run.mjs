@@ -77,7 +77,7 @@ if (!what) {
 }
 const server = what === "--mock" ? await startMockServer() : await startTessera(what);
 try {
-  const run = spawn(process.execPath, ["--test", tests], {
+  const run = spawn(process.execPath, ["--test", "--test-reporter=tap", tests], {
     stdio: "inherit",
     env: { ...process.env, BASE_URL: server.url, TOKEN: server.token },
   });
