@@ -1,23 +1,53 @@
 #include "simulation/run.h"
 
-#include <cstdlib>
-#include <iostream>
-
 #include <gtest/gtest.h>
 
 namespace tessera::simulation {
 namespace {
 
-TEST(RunTest, Seeds) {
-  const auto first = std::getenv("FIRST") ? std::strtoull(std::getenv("FIRST"), nullptr, 10) : 1;
-  const auto count = std::getenv("COUNT") ? std::strtoull(std::getenv("COUNT"), nullptr, 10) : 20;
-  const auto report = run_seeds(first, count);
-  if (report.first_violation)
-    ADD_FAILURE() << report.first_violation->seed << ": " << report.first_violation->text;
-  std::cerr << "seeds " << report.seeds << " void " << report.void_runs << " hours "
-            << report.simulated_hours << " granted " << report.granted << " digest "
-            << report.digest << "\n";
-  for (const auto& [name, times] : report.faults) std::cerr << "  " << name << " " << times << "\n";
+using namespace std::chrono_literals;
+
+constexpr WorldOptions kShort{.storm = 40min, .quiet = 2h};
+
+TEST(RunTest, TheSameSeedGivesTheSameBytes) {
+  for (const std::uint64_t seed : {3, 11, 42}) {
+    const auto once = run_seed(seed, {}, kShort);
+    const auto again = run_seed(seed, {}, kShort);
+    EXPECT_EQ(once.violation, std::nullopt);
+    EXPECT_EQ(once.digest, again.digest) << "seed " << seed;
+    EXPECT_EQ(once.granted, again.granted);
+    EXPECT_EQ(once.faults.by_name(), again.faults.by_name());
+  }
+}
+
+TEST(RunTest, AnotherSeedGivesAnotherRun) {
+  EXPECT_NE(run_seed(3, {}, kShort).digest, run_seed(4, {}, kShort).digest);
+}
+
+TEST(RunTest, ARunInWhichLittleHappensIsVoid) {
+  EXPECT_TRUE(run_seed(3, {}, {.storm = 1min, .quiet = 1h}).is_void);
+  EXPECT_FALSE(run_seed(3).is_void);
+}
+
+TEST(RunTest, TheReportSumsUpItsSeeds) {
+  std::uint64_t calls = 0;
+  const auto report = run_seeds(5, 3, [&](const Report& so_far) {
+    EXPECT_EQ(so_far.seeds, ++calls);
+    EXPECT_EQ(so_far.digest.size(), 16u);
+  });
+  EXPECT_EQ(calls, 3u);
+  EXPECT_EQ(report.seeds, 3u);
+  EXPECT_EQ(report.violations, 0u);
+  EXPECT_FALSE(report.first_violation.has_value());
+  EXPECT_GT(report.simulated_hours, 6.0);
+  EXPECT_EQ(report.granted, run_seed(5).granted + run_seed(6).granted + run_seed(7).granted);
+  EXPECT_NE(report.digest, run_seeds(6, 3).digest);
+}
+
+TEST(RunTest, StopsWhenAsked) {
+  int left = 2;
+  const auto report = run_seeds(1, 100, {}, [&] { return left-- == 0; });
+  EXPECT_EQ(report.seeds, 2u);
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+#include <gtest/gtest.h>
+
+#include "simulation/run.h"
+
+/// Many small worlds, each with everything that can go wrong.
+namespace tessera::simulation {
+namespace {
+
+TEST(SeedsTest, TwoHundredWorldsKeepEveryPromise) {
+  const auto report = run_seeds(1, 200);
+  if (report.first_violation)
+    FAIL() << report.first_violation->text << "\nreplay it: tessera simulate --seeds 1 --seed "
+           << report.first_violation->seed;
+  EXPECT_EQ(report.seeds, 200u);
+  EXPECT_LE(report.void_runs, 20u) << "too little happens";
+  EXPECT_GT(report.granted, 200u * 30);
+  for (const auto* name : {"agent-restarted",   "answer-lost",         "control-killed",
+                           "device-call-fails", "device-create-fails", "device-hangs",
+                           "device-in-use",     "gpu-error",           "gpu-lost",
+                           "journal-refuses",   "journal-torn",        "journal-torn-tail",
+                           "journal-unheard",   "memory-left-over",    "message-doubled",
+                           "message-late",      "message-lost",        "node-cut-off",
+                           "node-lost",         "node-rebooted",       "process-refuses-to-die"})
+    EXPECT_TRUE(report.faults.contains(name)) << name << " never happened";
+}
+
+}  // namespace
+}  // namespace tessera::simulation
