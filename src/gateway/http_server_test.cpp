@@ -1,5 +1,6 @@
 #include "gateway/http_server.h"
 
+#include <atomic>
 #include <mutex>
 #include <thread>
 
@@ -40,6 +41,7 @@ class HttpServerTest : public testing::Test {
       const std::lock_guard lock(mutex_);
       held_.push_back(exchange);
     } else if (request.target == "/later") {
+      ++later_;
       exchange->after(30ms, [exchange] { exchange->reply({200, {}, "later"}); });
     } else if (request.target == "/stream") {
       auto stream = exchange->stream({200, {{"Content-Type", "text/event-stream"}}, {}});
@@ -67,6 +69,7 @@ class HttpServerTest : public testing::Test {
   }
 
   std::mutex mutex_;
+  std::atomic<int> later_ = 0;  ///< requests for /later that have arrived
   std::vector<std::shared_ptr<Exchange>> held_;
   std::vector<std::shared_ptr<ResponseStream>> streams_;
   std::unique_ptr<HttpServer> server_;
@@ -347,6 +350,7 @@ TEST_F(HttpServerTest, StopsWhileClientsAreConnected) {
   streaming.send(get("/stream"));
   ASSERT_TRUE(stream());
   waiting.send(get("/later"));
+  ASSERT_TRUE(eventually([&] { return later_ == 1; }));
   idle.send(get("/x"));
   idle.read_until("/x");
   const auto begin = std::chrono::steady_clock::now();
