@@ -26,15 +26,27 @@ EXTRA = ["--extra-arg=-w", "--quiet"]
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
-def sources(build: Path) -> dict[Path, str]:
-    """Source -> compile command, for our own sources that are no tests."""
+def that_shape_the_code(command: str) -> list[str]:
+    """Of g++'s command line the words that clang-tidy needs; warnings, output and dependency files
+    mean nothing to it."""
+    keep, words = [], iter(shlex.split(command)[1:])
+    for word in words:
+        if word == "-isystem":
+            keep += [word, next(words)]
+        elif word.startswith(("-D", "-I", "-std=")):
+            keep.append(word)
+    return keep
+
+
+def sources(build: Path) -> dict[Path, list[str]]:
+    """Source -> compiler's arguments, for our own sources that are no tests."""
     found = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = Path(entry["file"])
         if path.name.endswith("_test.cpp") or path.suffix != ".cpp":
             continue
         if path.is_relative_to(Path.cwd() / "src"):
-            found[path] = entry["command"]
+            found[path] = that_shape_the_code(entry["command"])
     return found
 
 
@@ -51,24 +63,17 @@ def with_headers(path: Path) -> list[Path]:
     return sorted(seen)
 
 
-def digest(path: Path, command: str, config: bytes) -> str:
-    total = hashlib.sha256(config + command.replace(str(Path.cwd()), ".").encode())
+def digest(path: Path, arguments: list[str], config: bytes) -> str:
+    words = "\0".join(arguments).replace(str(Path.cwd()), ".")
+    total = hashlib.sha256(config + words.encode())
     for file in with_headers(path):
         total.update(file.read_bytes())
     return total.hexdigest()
 
 
-def run(path: Path, command: str) -> tuple[bool, str]:
-    # Of g++'s command line only what shapes the code: its warnings, precompiled headers and
-    # dependency files mean nothing here.
-    keep, words = [], iter(shlex.split(command)[1:])
-    for word in words:
-        if word == "-isystem":
-            keep += [word, next(words)]
-        elif word.startswith(("-D", "-I", "-std=")):
-            keep.append(word)
+def run(path: Path, arguments: list[str]) -> tuple[bool, str]:
     done = subprocess.run(
-        [CLANG_TIDY, *EXTRA, str(path), "--", *keep], capture_output=True, text=True)
+        [CLANG_TIDY, *EXTRA, str(path), "--", *arguments], capture_output=True, text=True)
     return done.returncode == 0, done.stdout if done.stdout.strip() else done.stderr
 
 
@@ -85,12 +90,12 @@ def main() -> int:
     forget_the_old(cache)
     config = Path(".clang-tidy").read_bytes()
     due = []
-    for path, command in sorted(sources(build).items()):
-        stamp = cache / digest(path, command, config)
+    for path, arguments in sorted(sources(build).items()):
+        stamp = cache / digest(path, arguments, config)
         if stamp.exists():
             stamp.touch()
         else:
-            due.append((path, command, stamp))
+            due.append((path, arguments, stamp))
     failed = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         outcomes = pool.map(lambda item: run(item[0], item[1]), due)
