@@ -18,7 +18,16 @@ class Applier {
   Applier(State& state, Instant at) : s_(state), at_(at) {}
 
   // --- documents ------------------------------------------------------------------------------
-  void operator()(const TierPut& event) { s_.tiers_[event.tier.name] = event.tier; }
+  void operator()(const TierPut& event) {
+    // The tier's notice decides when its leases are looked at next.
+    const auto each = [&](auto act) {
+      for (const auto& [id, lease] : s_.leases_)
+        if (lease.tier == event.tier.name) act(lease);
+    };
+    each([&](const request::Lease& lease) { s_.unfile(lease); });
+    s_.tiers_[event.tier.name] = event.tier;
+    each([&](const request::Lease& lease) { s_.file(lease); });
+  }
   void operator()(const TierDeleted& event) { s_.tiers_.erase(event.name); }
   void operator()(const TeamPut& event) { s_.teams_[event.team.name] = event.team; }
   void operator()(const TeamDeleted& event) { s_.teams_.erase(event.name); }

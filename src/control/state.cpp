@@ -127,7 +127,7 @@ Instant timer_of(const request::Lease& lease,
 void State::file(const request::Lease& lease) {
   if (promised(lease)) {
     lease_ends_.emplace(lease.expires, lease.id);
-    lease_timers_.emplace(lease_timer_at_[lease.id] = timer_of(lease, tiers_), lease.id);
+    lease_timers_.emplace(timer_of(lease, tiers_), lease.id);
   }
   if (lease.state == request::LeaseState::kEnded) return;
   auto& use = use_[lease.team];
@@ -141,9 +141,7 @@ void State::file(const request::Lease& lease) {
 void State::unfile(const request::Lease& lease) {
   if (promised(lease)) {
     lease_ends_.erase({lease.expires, lease.id});
-    const auto timer = lease_timer_at_.find(lease.id);
-    lease_timers_.erase({timer->second, lease.id});
-    lease_timer_at_.erase(timer);
+    lease_timers_.erase({timer_of(lease, tiers_), lease.id});
   }
   if (lease.state == request::LeaseState::kEnded) return;
   use_[lease.team][lease.pool.value()] -= lease.cost;
@@ -160,7 +158,6 @@ void State::rebuild() {
   waiting_.clear();
   lease_ends_.clear();
   lease_timers_.clear();
-  lease_timer_at_.clear();
   request_timers_.clear();
   token_by_digest_.clear();
   request_by_key_.clear();

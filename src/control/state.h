@@ -127,7 +127,6 @@ class State {
   WaitingLines waiting_;
   std::set<std::pair<Instant, LeaseId>> lease_ends_;
   std::set<std::pair<Instant, LeaseId>> lease_timers_;
-  std::map<LeaseId, Instant> lease_timer_at_;  ///< as filed: a tier's notice may change since
   std::set<std::pair<Instant, RequestId>> request_timers_;
   std::map<std::string, std::string, std::less<>> token_by_digest_;
   std::map<std::pair<std::string, std::string>, RequestId> request_by_key_;
