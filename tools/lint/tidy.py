@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs clang-tidy on the sources that changed since it last found them clean.
 
-usage: tidy.py BUILD_FOLDER CACHE_FOLDER
+usage: tidy.py BUILD_FOLDER CACHE_FOLDER [ROOM…]    (all rooms when none is named)
 
 "Changed" is the content of the source, of the headers of ours it includes, of .clang-tidy, or its
 compile command. A source that was found clean leaves an empty file in the cache, named by the digest
@@ -38,14 +38,16 @@ def that_shape_the_code(command: str) -> list[str]:
     return keep
 
 
-def sources(build: Path) -> dict[Path, list[str]]:
+def sources(build: Path, rooms: list[str]) -> dict[Path, list[str]]:
     """Source -> compiler's arguments, for our own sources that are no tests."""
     found = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = Path(entry["file"])
         if path.name.endswith("_test.cpp") or path.suffix != ".cpp":
             continue
-        if path.is_relative_to(Path.cwd() / "src"):
+        if not path.is_relative_to(Path.cwd() / "src"):
+            continue
+        if not rooms or path.relative_to(Path.cwd() / "src").parts[0] in rooms:
             found[path] = that_shape_the_code(entry["command"])
     return found
 
@@ -90,7 +92,7 @@ def main() -> int:
     forget_the_old(cache)
     config = Path(".clang-tidy").read_bytes()
     due = []
-    for path, arguments in sorted(sources(build).items()):
+    for path, arguments in sorted(sources(build, sys.argv[3:]).items()):
         stamp = cache / digest(path, arguments, config)
         if stamp.exists():
             stamp.touch()
