@@ -100,7 +100,7 @@ struct Metrics::Impl {
   Family<Gauge>& leases = gauges("tessera_leases", "Leases that are not over, by state.");
   Family<Gauge>& waiting = gauges("tessera_requests", "Requests without a lease, by state.");
   Family<Gauge>& gpus = gauges("tessera_gpus", "GPUs by what can be done with them.");
-  Gauge& open = gauges("tessera_http_connections", "Open connections.").Add({});
+  Family<Gauge>& open = gauges("tessera_http_connections", "Open connections.");
   Gauge& watchers = gauges("tessera_watchers", "Open watches.").Add({});
   Family<Counter>& given_up =
       counters("tessera_http_connections_given_up_total", "Connections given up, by cause.");
@@ -152,7 +152,7 @@ std::string Metrics::text() {
   set(all.gpus, counts.gpus);
   if (all.server) {
     const HttpCounts http = all.server();
-    all.open.Set(static_cast<double>(http.open));
+    all.open.Add({}).Set(static_cast<double>(http.open));
     const std::array<std::pair<const char*, std::uint64_t>, 3> causes = {
         {{"too-many", http.turned_away},
          {"timeout", http.timed_out},
