@@ -10,6 +10,23 @@ using base::Reason;
 using base::Result;
 using control::Record;
 
+namespace {
+
+/// Holds a semaphore for as long as it lives, if it became free in time.
+struct Turn {
+  Turn(std::binary_semaphore& of, base::Duration limit)
+      : semaphore(of), ours(of.try_acquire_for(limit)) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    if (ours) semaphore.release();
+  }
+  std::binary_semaphore& semaphore;
+  const bool ours;
+};
+
+}  // namespace
+
 Result<std::unique_ptr<Engine>> Engine::start(std::shared_ptr<const catalog::Catalog> catalog,
                                               journal::Journal& journal, const base::Clock& clock,
                                               EngineOptions options) {
@@ -81,8 +98,8 @@ Result<std::vector<control::Event>> Engine::preview(const control::Command& comm
 
 Result<Rehearsal> Engine::rehearse(const Ask& ask) const {
   // A copy may be large: one at a time keeps the memory bounded.
-  const std::unique_lock turn(rehearsal_, options_.answer_limit);
-  if (!turn) {
+  const Turn turn(rehearsal_, options_.answer_limit);
+  if (!turn.ours) {
     return base::fail(Reason::kUnavailable, "other dry runs take too long", {}, "try again");
   }
   const auto [bytes, catalog] = read([](const control::State& state) {

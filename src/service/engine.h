@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
@@ -147,7 +148,7 @@ class Engine {
   NodeWatch watch_;                          ///< likewise
   ChangeFeed feed_;
   Snapshotter snapshotter_;
-  mutable std::timed_mutex rehearsal_;
+  mutable std::binary_semaphore rehearsal_{1};
 
   mutable std::mutex status_mutex_;
   EngineStatus status_;
