@@ -83,7 +83,8 @@ test("the grid shows every GPU, to one scale", async () => {
     });
     return { rows, scale: box(document.querySelector(".axis-space")).width };
   });
-  const memoryOf = new Map(gpus.map((gpu) => [gpu.metadata.name, Number.parseInt(gpu.status.memory, 10)]));
+  const inMib = (text) => Number.parseInt(text, 10) * (text.endsWith("GiB") ? 1024 : 1);
+  const memoryOf = new Map(gpus.map((gpu) => [gpu.metadata.name, inMib(gpu.status.memory)]));
   const largest = Math.max(...memoryOf.values());
   const unit = Math.max(...rows.map((row) => row.width)) / largest;
   assert.ok(unit * largest <= scale + 1);
