@@ -5,8 +5,10 @@
 
 namespace tessera::control {
 
+namespace {
+
 placement::Explanation explain(const State& state, std::string_view team_name,
-                               const request::Need& need) {
+                               const request::Need& need, const std::string& asked_tier) {
   const auto* team = state.find_team(team_name);
   if (!team) {
     placement::Explanation unknown_team;
@@ -19,11 +21,18 @@ placement::Explanation explain(const State& state, std::string_view team_name,
     if (endings.size() == placement::kForecastDepth) break;
     endings.push_back({at, state.find(id)});
   }
-  return placement::explain(world_of(state, *team), need, endings);
+  return placement::explain(world_of(state, *team), need, endings, asked_tier);
+}
+
+}  // namespace
+
+placement::Explanation explain(const State& state, std::string_view team,
+                               const request::Need& need) {
+  return explain(state, team, need, need.tier);
 }
 
 placement::Explanation explain(const State& state, const request::Request& request) {
-  return explain(state, request.team, matched_need(request));
+  return explain(state, request.team, matched_need(request), request.need.tier);
 }
 
 }  // namespace tessera::control

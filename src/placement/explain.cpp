@@ -35,8 +35,9 @@ fleet::Occupancy occupancy_without(fleet::Gpu gpu, Drop drop) {
 
 class Explainer {
  public:
-  Explainer(const World& world, const Need& need, const std::vector<Ending>& endings)
-      : world_(world), need_(need), endings_(endings) {}
+  Explainer(const World& world, const Need& need, const std::vector<Ending>& endings,
+            const std::string& asked_tier)
+      : world_(world), need_(need), endings_(endings), asked_tier_(asked_tier) {}
 
   Explanation run() {
     const auto matched = match(world_.for_matching(), need_);
@@ -175,11 +176,13 @@ class Explainer {
     if (!need_.pool.empty()) {
       Need changed = need_;
       changed.pool.clear();
+      changed.tier = asked_tier_;
       offer(Alternative::Kind::kOtherPool, changed, "in another pool");
     }
     if (!need_.models.empty()) {
       Need changed = need_;
       changed.models.clear();
+      changed.tier = asked_tier_;
       offer(Alternative::Kind::kAnyModel, changed, "on another GPU model");
     }
     if (matched != nullptr) offer_later(*matched);
@@ -295,13 +298,15 @@ class Explainer {
   const World& world_;
   const Need& need_;
   const std::vector<Ending>& endings_;
+  const std::string& asked_tier_;
   Explanation out_;
 };
 
 }  // namespace
 
-Explanation explain(const World& world, const Need& need, const std::vector<Ending>& endings) {
-  return Explainer(world, need, endings).run();
+Explanation explain(const World& world, const Need& need, const std::vector<Ending>& endings,
+                    const std::string& asked_tier) {
+  return Explainer(world, need, endings, asked_tier).run();
 }
 
 }  // namespace tessera::placement

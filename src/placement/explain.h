@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,7 +20,9 @@ struct Ending {
 /// Endings must be in rising order of time; at most kForecastDepth of them are looked at.
 inline constexpr std::size_t kForecastDepth = 10'000;
 
+/// `asked_tier` is the tier that the team itself named, where `need` names the one it was matched
+/// to: another pool or model may be in another tier.
 Explanation explain(const World& world, const request::Need& need,
-                    const std::vector<Ending>& endings);
+                    const std::vector<Ending>& endings, const std::string& asked_tier);
 
 }  // namespace tessera::placement

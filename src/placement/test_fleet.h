@@ -54,7 +54,7 @@ class TestFleet {
     return placement::place(world(), *matched, need);
   }
   Explanation explain(const request::Need& need) const {
-    return placement::explain(world(), need, {});
+    return placement::explain(world(), need, {}, need.tier);
   }
 
   void grant(const Spot& spot, base::MilliCpu cpu = {}, base::MiB memory = {}) {
