@@ -149,10 +149,6 @@ build_step() {
   fi
 }
 
-# A clean clone on two cores has 30 minutes for everything; the sanitizers come last and start only
-# while there is time to finish. On their own they always run.
-readonly kLatestSanitizerStart=1320
-
 # The rooms whose tests run under each sanitizer: the core computes, the service has threads.
 sanitized_tests() {
   case $1 in
@@ -172,7 +168,6 @@ run_sanitized() {
 }
 
 run_tests() {
-  local sanitizers=(asan-ubsan tsan) sanitizer
   if [[ ${1:-} == --sanitize ]]; then
     (($# == 2)) || die "usage: ./dev test --sanitize asan-ubsan|tsan"
     sanitized_tests "$2" >/dev/null
@@ -195,13 +190,6 @@ run_tests() {
   run_step "scenario" run_programs dev scenario
   run_step "simulation" simulate_seeds
   run_end_to_end
-  for sanitizer in "${sanitizers[@]}"; do
-    if ((SECONDS > kLatestSanitizerStart)); then
-      section "$sanitizer: skipped for time; run ./dev test --sanitize $sanitizer"
-    else
-      run_step "$sanitizer" run_sanitized "$sanitizer"
-    fi
-  done
   summary
 }
 
