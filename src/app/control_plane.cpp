@@ -83,6 +83,7 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
       });
   if (!server) return std::unexpected(server.error());
   server_ = std::move(*server);
+  api_->metrics().set_server([server = server_.get()] { return server->counts(); });
   context_.server = {options_.address, server_->port()};
   return {};
 }
