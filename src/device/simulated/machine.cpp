@@ -144,7 +144,7 @@ void Machine::finish(Bay& bay) {
     if (!done)
       completion.error = done.error();
     else
-      completion.device = *std::move(done);
+      completion.device = std::move(*done);
     if (done && kind_of(job.operation) == OperationKind::kReadUse)
       completion.samples = bay.gpu.samples(job.due, seed_);
   }
