@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "client/connection.h"
+#include "wire/json.h"
 
 /// The subcommands of `tessera`. Each add_…() declares its commands and options; main() parses,
 /// then runs what was chosen.
@@ -23,6 +24,9 @@ struct Program {
  private:
   std::unique_ptr<client::Connection> connection_;
 };
+
+/// Asks and reads the answer as JSON. Errors: as Connection::ask(); kInternal when it is none.
+base::Result<wire::Json> fetch(client::Connection& connection, const client::Call& call);
 
 void add_serving_commands(Program& program);  // up, serve, agent
 void add_object_commands(Program& program);   // apply, diff, delete, get, describe

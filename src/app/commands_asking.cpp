@@ -102,21 +102,6 @@ Result<Json> spec_of(const NeedOptions& options) {
               {"spec", wire::request_spec(options.team, options.purpose, *need)}};
 }
 
-int refuse(const Error& error) {
-  print_error(error);
-  return kRefused;
-}
-
-Result<Json> fetch(client::Connection& connection, const client::Call& call) {
-  const auto answer = connection.ask(call);
-  if (!answer) return std::unexpected(answer.error());
-  auto json = Json::parse(answer->body, nullptr, false);
-  if (json.is_discarded())
-    return base::fail(base::Reason::kInternal, "the answer is not JSON", call.target,
-                      "check that the address is that of a Tessera control plane");
-  return json;
-}
-
 /// Settled: neither this command's waiting nor a moment's will change it.
 bool settled(const Json& request) {
   const auto state = text_at(request, "status.state");

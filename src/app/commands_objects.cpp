@@ -17,21 +17,6 @@ using base::Result;
 using wire::Json;
 using namespace std::chrono_literals;
 
-int refuse(const base::Error& error, int code = kRefused) {
-  print_error(error);
-  return code;
-}
-
-Result<Json> fetch(client::Connection& connection, const client::Call& call) {
-  const auto answer = connection.ask(call);
-  if (!answer) return std::unexpected(answer.error());
-  auto json = Json::parse(answer->body, nullptr, false);
-  if (json.is_discarded())
-    return base::fail(base::Reason::kInternal, "the answer is not JSON", call.target,
-                      "check that the address is that of a Tessera control plane");
-  return json;
-}
-
 // --- apply and diff ---------------------------------------------------------------------------
 
 struct ApplyOptions {

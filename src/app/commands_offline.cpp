@@ -65,9 +65,7 @@ Result<Json> capacity_json(Program& program, const CapacityOptions& options) {
   }
   auto connection = program.connect();
   if (!connection) return std::unexpected(connection.error());
-  const auto answer = (*connection)->ask({.target = "/v1/capacity"});
-  if (!answer) return std::unexpected(answer.error());
-  return Json::parse(answer->body);
+  return fetch(**connection, {.target = "/v1/capacity"});
 }
 
 std::string mix_of(const Json& potential) {

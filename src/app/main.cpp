@@ -20,6 +20,16 @@ base::Result<client::Connection*> Program::connect() {
   return connection_.get();
 }
 
+base::Result<wire::Json> fetch(client::Connection& connection, const client::Call& call) {
+  const auto answer = connection.ask(call);
+  if (!answer) return std::unexpected(answer.error());
+  auto json = wire::Json::parse(answer->body, nullptr, false);
+  if (json.is_discarded())
+    return base::fail(base::Reason::kInternal, "the answer is not JSON", call.target,
+                      "check that the address is that of a Tessera control plane");
+  return json;
+}
+
 namespace {
 
 int run(int argc, char** argv) {

@@ -56,6 +56,11 @@ void print_error(const base::Error& error) {
   if (!error.todo.empty()) fmt::print(stderr, "  {}\n", error.todo);
 }
 
+int refuse(const base::Error& error, int code) {
+  print_error(error);
+  return code;
+}
+
 void print_hint(std::string_view text) {
   if (watched()) fmt::print("{}\n", paint(text, Colour::kDim));
 }

@@ -23,6 +23,8 @@ Colour colour_of_state(std::string_view state);
 
 /// "error: where: what" and the hint, on standard error.
 void print_error(const base::Error& error);
+/// Prints the error and gives the exit code that goes with it.
+int refuse(const base::Error& error, int code = kRefused);
 /// A next step, only for a person: "next: tessera explain req-1".
 void print_hint(std::string_view text);
 
