@@ -2,6 +2,7 @@
 #include <variant>
 
 #include "base/check.h"
+#include "control/prospect.h"
 #include "control/state.h"
 
 namespace tessera::control {
@@ -124,15 +125,7 @@ class Applier {
   }
 
   void operator()(const RequestMoved& event) {
-    change(event.request, [&](request::Request& request) {
-      CHECK_MSG(
-          may_follow(request.state, event.state),
-          std::string(to_string(request.state)) + " -> " + std::string(to_string(event.state)));
-      request.state = event.state;
-      if (!event.tier.empty()) request.tier = event.tier;
-      request.reason = event.reason;
-      request.message = event.message;
-    });
+    change(event.request, [&](request::Request& request) { follow(request, event); });
   }
 
   void operator()(const RequestForgotten& event) {
@@ -156,12 +149,7 @@ class Applier {
     forget_if_ended(s_.requests_.at(lease.request).lease);
     s_.file(s_.leases_.emplace(lease.id, lease).first->second);
     change_host_use(lease, 1);
-    change(lease.request, [&](request::Request& request) {
-      request.state = RequestState::kProvisioning;
-      request.lease = lease.id;
-      request.reason.reset();
-      request.message.clear();
-    });
+    change(lease.request, [&](request::Request& request) { follow(request, event); });
   }
 
   void operator()(const SliceReady& event) {

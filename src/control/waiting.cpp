@@ -66,4 +66,9 @@ int WaitingLines::position(const request::Request& request) const {
   return 1 + static_cast<int>(std::distance(tier->second.begin(), found));
 }
 
+int WaitingLines::last_position(std::string_view tier) const {
+  const auto found = by_tier_.find(tier);
+  return found == by_tier_.end() ? 1 : 1 + static_cast<int>(found->second.size());
+}
+
 }  // namespace tessera::control

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "request/request.h"
@@ -28,6 +29,8 @@ class WaitingLines {
   std::optional<RequestId> head_of(const request::Request& request) const;
   /// Place of a waiting request among those of its tier, from 1; 0 if it does not wait.
   int position(const request::Request& request) const;
+  /// The place that a request of `tier` would get if it joined now.
+  int last_position(std::string_view tier) const;
   std::size_t size() const { return count_; }
 
  private:

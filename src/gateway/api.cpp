@@ -210,16 +210,19 @@ void Api::write_object(const CallPtr& call, control::Command command) {
         });
 }
 
+Json Api::request_json(const control::State& state, wire::RequestView view) const {
+  if (!terminal(view.request.state))
+    view.hints = control::explain(state, view.request.team, view.request.need).hints;
+  return wire::request_object(state, view);
+}
+
 Json Api::object_json(const control::State& state, std::string_view kind,
                       std::string_view name) const {
   if (kind == "Request") {
     const auto id = wire::request_id_from(name);
     const auto* request = id ? state.find(*id) : nullptr;
     if (request == nullptr) return nullptr;
-    wire::RequestNotes notes;
-    if (!terminal(request->state))
-      notes.hints = control::explain(state, request->team, request->need).hints;
-    return wire::request_object(state, *request, notes);
+    return request_json(state, wire::view_of(state, *request));
   }
   auto object = wire::find_object(state, kind, name);
   return object ? std::move(*object) : Json(nullptr);
@@ -233,6 +236,10 @@ HttpResponse Api::object_response(const control::State& state, std::string_view 
                     "the " + std::string(kind) + " \"" + std::string(name) + "\" is gone by now",
                     {},
                     {}});
+  return fresh_response(object, status);
+}
+
+HttpResponse fresh_response(const Json& object, int status) {
   auto response = json_response(object, status);
   response.headers.add("ETag", etag_of(response.body));
   return response;

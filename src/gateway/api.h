@@ -92,6 +92,11 @@ class Api {
                                std::string_view name, int status) const;
   wire::Json object_json(const control::State& state, std::string_view kind,
                          std::string_view name) const;
+  /// A request with the hints that explaining it gives.
+  wire::Json request_json(const control::State& state, wire::RequestView view) const;
+  /// The answer that submitting would get now.
+  HttpResponse submit_answer(const control::State& state, const tenancy::Actor& actor,
+                             const control::Submit& submit) const;
 
   service::Engine& engine_;
   const base::Clock& clock_;
@@ -105,6 +110,8 @@ class Api {
 
 /// A JSON answer.
 HttpResponse json_response(const wire::Json& body, int status = 200);
+/// The same with an ETag.
+HttpResponse fresh_response(const wire::Json& object, int status = 200);
 /// The same with an ETag, or 304 where `call` has that representation already.
 HttpResponse tagged_response(const Call& call, const wire::Json& body);
 /// Strong: the first 128 bits of the SHA-256 of the representation, in quotes.

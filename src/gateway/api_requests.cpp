@@ -1,3 +1,4 @@
+#include "control/prospect.h"
 #include "gateway/api.h"
 #include "wire/bodies.h"
 #include "wire/document.h"
@@ -60,6 +61,10 @@ void Api::submit(const CallPtr& call) {
                            "Idempotency-Key", "use at most 128 characters"});
     submit->idempotency_key = *key;
   }
+  if (call->dry_run) {
+    return call->reply(engine_.read(
+        [&](const State& state) { return submit_answer(state, call->actor, *submit); }));
+  }
   const std::string key = submit->idempotency_key;
   write(call, std::move(*submit), [this, call, key](const State& state, const Record& record) {
     const auto made = submitted_in(record);
@@ -68,9 +73,27 @@ void Api::submit(const CallPtr& call) {
     if (request == nullptr)
       return problem(
           {Reason::kInternal, "the request vanished", {}, "look at the list of requests"});
-    return object_response(state, "Request", wire::name_of(request->id),
-                           made.valid() && !call->dry_run ? 201 : 200);
+    return object_response(state, "Request", wire::name_of(request->id), made.valid() ? 201 : 200);
   });
+}
+
+// People ask while they type: an answer that needs no copy of the state costs the same in a fleet
+// of any size.
+HttpResponse Api::submit_answer(const State& state, const tenancy::Actor& actor,
+                                const control::Submit& submit) const {
+  const auto events = control::decide(state, submit, actor, clock_.now());
+  if (!events) return problem(events.error());
+  const auto prospect = control::prospect_of(*events);
+  if (!prospect) {
+    const auto* before = state.find_by_key(actor.name, submit.idempotency_key);
+    return object_response(state, "Request", wire::name_of(before->id), 200);
+  }
+  const auto& request = prospect->request;
+  const bool waits = request.state == request::RequestState::kQueued;
+  return fresh_response(
+      request_json(state, {.request = request,
+                           .lease = prospect->lease ? &*prospect->lease : nullptr,
+                           .position = waits ? state.waiting().last_position(request.tier) : 0}));
 }
 
 void Api::explain_request(const CallPtr& call) {

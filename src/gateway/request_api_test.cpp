@@ -44,6 +44,24 @@ TEST_F(RequestApiTest, ADryRunGivesTheSameAnswerAndLeavesNoTrace) {
   EXPECT_EQ(rehearsed.json(), made.json());
 }
 
+TEST_F(RequestApiTest, ADryRunInAFullFleetSaysWhereInTheQueue) {
+  std::string state;
+  for (int i = 0; i < 1'000 && state != "queued"; ++i)
+    state = call("member", "POST", "/v1/requests", kNeed).json()["status"]["state"];
+  ASSERT_EQ(state, "queued");
+  const auto rehearsed = call("member", "POST", "/v1/requests?dryRun=true", kNeed);
+  EXPECT_EQ(rehearsed.json()["status"]["position"], 2) << rehearsed.body;
+  EXPECT_EQ(rehearsed.json(), call("member", "POST", "/v1/requests", kNeed).json());
+}
+
+TEST_F(RequestApiTest, ADryRunWithAUsedKeyShowsTheRequestThatHasIt) {
+  const std::string key = "Idempotency-Key: 7f\r\n";
+  const auto made = call("member", "POST", "/v1/requests", kNeed, key);
+  const auto rehearsed = call("member", "POST", "/v1/requests?dryRun=true", kNeed, key);
+  EXPECT_EQ(rehearsed.status, 200);
+  EXPECT_EQ(rehearsed.json(), made.json());
+}
+
 TEST_F(RequestApiTest, TheSameKeyGivesTheSameRequest) {
   const std::string key = "Idempotency-Key: 7f\r\n";
   const auto first = call("member", "POST", "/v1/requests", kNeed, key);

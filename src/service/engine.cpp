@@ -89,13 +89,6 @@ Answer Engine::execute(control::Command command, const tenancy::Actor& actor,
   return future.get();
 }
 
-Result<std::vector<control::Event>> Engine::preview(const control::Command& command,
-                                                    const tenancy::Actor& actor) const {
-  return read([&](const control::State& state) {
-    return control::decide(state, command, actor, clock_.now());
-  });
-}
-
 Result<Rehearsal> Engine::rehearse(const Ask& ask) const {
   // A copy may be large: one at a time keeps the memory bounded.
   const Turn turn(rehearsal_, options_.answer_limit);

@@ -101,10 +101,6 @@ class Engine {
     return std::forward<Reader>(reader)(std::as_const(*durable_));
   }
 
-  /// What one command would cause by itself (a Submit's own grant among it), without the grants to
-  /// others that follow from it. Cheap.
-  base::Result<std::vector<control::Event>> preview(const control::Command& command,
-                                                    const tenancy::Actor& actor) const;
   /// Steps an ask on a copy of the state. Costs as much as reading a snapshot; one at a time.
   base::Result<Rehearsal> rehearse(const Ask& ask) const;
 

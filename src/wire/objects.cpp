@@ -164,21 +164,27 @@ Json token_object(const tenancy::Token& token) {
                   Json::object());
 }
 
-Json request_object(const control::State& state, const request::Request& request,
-                    const RequestNotes& notes) {
-  const auto* lease = request.lease.valid() ? state.find(request.lease) : nullptr;
+RequestView view_of(const control::State& state, const request::Request& request) {
   const bool waits = request.state == request::RequestState::kQueued;
+  return {.request = request,
+          .lease = request.lease.valid() ? state.find(request.lease) : nullptr,
+          .position = waits ? state.waiting().position(request) : 0};
+}
+
+Json request_object(const control::State& state, const RequestView& view) {
+  const auto& request = view.request;
+  const auto* lease = view.lease;
   Json status = {
       {"state", to_string(request.state)},
       {"tier", text_or_null(request.tier)},
       {"lease", text_or_null(name_of(request.lease))},
       {"reason", reason_json(request.reason)},
       {"message", request.message},
-      {"position", waits ? state.waiting().position(request) : 0},
+      {"position", view.position},
       {"slices", lease != nullptr ? leased_slices(state, *lease) : Json::array()},
       {"pricePerHour", lease != nullptr ? price_json(state, lease->cost, lease->tier) : Json()},
       {"expiresAt", lease != nullptr ? instant_json(lease->expires) : Json()},
-      {"hints", notes.hints}};
+      {"hints", view.hints}};
   Json object =
       envelope("Request", name_of(request.id),
                request_spec(request.team, request.purpose, request.need), std::move(status));
@@ -227,7 +233,7 @@ std::optional<Json> find_object(const control::State& state, std::string_view ki
   } else if (kind == "Request") {
     const auto id = request_id_from(name);
     if (const auto* request = id ? state.find(*id) : nullptr)
-      return request_object(state, *request);
+      return request_object(state, view_of(state, *request));
   } else if (kind == "Lease") {
     const auto id = lease_id_from(name);
     if (const auto* lease = id ? state.find(*id) : nullptr) return lease_object(state, *lease);
@@ -256,7 +262,7 @@ std::vector<Json> all_objects(const control::State& state, std::string_view kind
     objects = all_gpus(state);
   } else if (kind == "Request") {
     for (const auto& [id, request] : state.requests())
-      objects.push_back(request_object(state, request));
+      objects.push_back(request_object(state, view_of(state, request)));
   } else if (kind == "Lease") {
     for (const auto& [id, lease] : state.leases()) objects.push_back(lease_object(state, lease));
   } else if (kind == "Token") {

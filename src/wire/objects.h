@@ -26,12 +26,16 @@ Json gpu_object(const control::State& state, fleet::GpuIndex gpu);
 /// The token without its digest.
 Json token_object(const tenancy::Token& token);
 
-/// What is known of a request beyond the state: found by explaining it.
-struct RequestNotes {
-  std::vector<std::string> hints;
+/// A request with what belongs to it; the state need not know either of them (a dry run).
+struct RequestView {
+  const request::Request& request;
+  const request::Lease* lease = nullptr;  ///< the one it holds or held last, if any
+  int position = 0;                       ///< in the queue; 0: does not wait
+  std::vector<std::string> hints{};       ///< found by explaining its need
 };
-Json request_object(const control::State& state, const request::Request& request,
-                    const RequestNotes& notes = {});
+Json request_object(const control::State& state, const RequestView& view);
+/// Of a request that the state knows, without hints.
+RequestView view_of(const control::State& state, const request::Request& request);
 Json lease_object(const control::State& state, const request::Lease& lease);
 
 /// By kind and name, as a watch names them; absent once it is gone or when the kind is unknown.

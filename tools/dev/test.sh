@@ -25,6 +25,16 @@ check_shell() {
 }
 check_layering() { python3 tools/lint/layering.py; }
 
+# ./dev up installs no test library, and must not miss any.
+check_release_alone() {
+  local options=() library
+  for library in GTest rapidcheck benchmark; do
+    options+=("-DCMAKE_DISABLE_FIND_PACKAGE_$library=ON")
+  done
+  cmake --preset release -B "$kReports/alone" "${options[@]}" -Wno-dev --no-warn-unused-cli \
+    --log-level=WARNING >/dev/null
+}
+
 check_lint() {
   local status=0 check
   for check in purity length markers; do
@@ -185,6 +195,7 @@ run_tests() {
   # The core always; JSON and HTTP take ten seconds a file to read, and wait for ./dev lint.
   run_step "clang-tidy" check_tidy "${kCoreRooms[@]}"
   run_step "layering" check_layering
+  run_step "release without test libraries" check_release_alone
   run_step "console" check_console
   run_step "unit and property" run_programs dev 'unit|property'
   run_step "scenario" run_programs dev scenario
