@@ -282,12 +282,9 @@ class Applier {
   void add_slice(const request::LeasedSlice& leased, LeaseId lease) {
     auto& gpu = s_.fleet_.gpu(leased.gpu);
     fleet::Slice slice{leased.shape, SlicePhase::kPreparing, leased.generation, lease, {}};
-    const auto idle = std::ranges::find_if(gpu.slices, [&](const fleet::Slice& other) {
-      return other.phase == SlicePhase::kIdle && other.shape == leased.shape;
-    });
-    if (idle != gpu.slices.end()) {
+    if (const auto* idle = gpu.find_idle(leased.shape)) {
       slice.device = idle->device;
-      gpu.slices.erase(idle);
+      gpu.slices.erase(gpu.slices.begin() + (idle - gpu.slices.data()));
     }
     CHECK(leased.generation > gpu.generation);
     gpu.generation = leased.generation;

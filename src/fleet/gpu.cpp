@@ -25,6 +25,13 @@ Slice* Gpu::find(std::uint64_t wanted) {
   return const_cast<Slice*>(std::as_const(*this).find(wanted));
 }
 
+const Slice* Gpu::find_idle(const SliceShape& shape) const {
+  const auto found = std::ranges::find_if(slices, [&](const Slice& slice) {
+    return slice.phase == SlicePhase::kIdle && slice.shape == shape;
+  });
+  return found == slices.end() ? nullptr : &*found;
+}
+
 Occupancy occupancy_of(const Gpu& gpu) {
   Occupancy occupancy;
   for (const auto& slice : gpu.slices) {

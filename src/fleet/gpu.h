@@ -68,6 +68,8 @@ struct Gpu {
 
   Slice* find(std::uint64_t generation);
   const Slice* find(std::uint64_t generation) const;
+  /// The idle slice that a grant of `shape` takes over, if there is one.
+  const Slice* find_idle(const SliceShape& shape) const;
 };
 
 /// How full a GPU is: everything placement needs to know, and nothing that tells two

@@ -44,6 +44,17 @@ TEST_F(RequestApiTest, ADryRunGivesTheSameAnswerAndLeavesNoTrace) {
   EXPECT_EQ(rehearsed.json(), made.json());
 }
 
+TEST_F(RequestApiTest, ADryRunNamesTheIdleDeviceItWouldReuse) {
+  const auto first = call("member", "POST", "/v1/requests", kNeed).json();
+  report();
+  const std::string lease = first["status"]["lease"];
+  call("member", "POST", "/v1/leases/" + lease + "/release");
+  report();
+  const auto rehearsed = call("member", "POST", "/v1/requests?dryRun=true", kNeed);
+  EXPECT_FALSE(rehearsed.json()["status"]["slices"][0]["device"].is_null()) << rehearsed.body;
+  EXPECT_EQ(rehearsed.json(), call("member", "POST", "/v1/requests", kNeed).json());
+}
+
 TEST_F(RequestApiTest, ADryRunInAFullFleetSaysWhereInTheQueue) {
   std::string state;
   for (int i = 0; i < 1'000 && state != "queued"; ++i)

@@ -32,6 +32,18 @@ Json price_json(const control::State& state, const fleet::Cost& cost, std::strin
 }
 
 /// The slices of a lease. Of one that ended the GPU may have left the fleet since.
+/// How far a leased slice has come. One that is only promised (a dry run) is shown as it would be
+/// right after the grant; one that is gone has nothing to show.
+Json progress_json(const fleet::Gpu& gpu, const request::LeasedSlice& leased,
+                   request::LeaseState state) {
+  if (const auto* slice = gpu.find(leased.generation))
+    return {{"device", text_or_null(slice->device)}, {"phase", to_string(slice->phase)}};
+  if (state != request::LeaseState::kProvisioning) return {{"device", nullptr}, {"phase", nullptr}};
+  const auto* idle = gpu.find_idle(leased.shape);
+  return {{"device", idle != nullptr ? text_or_null(idle->device) : Json(nullptr)},
+          {"phase", to_string(fleet::SlicePhase::kPreparing)}};
+}
+
 Json leased_slices(const control::State& state, const request::Lease& lease) {
   Json list = Json::array();
   const auto& fleet = state.fleet();
@@ -41,11 +53,9 @@ Json leased_slices(const control::State& state, const request::Lease& lease) {
     const auto& pool = fleet.pool_of(leased.gpu);
     if (!pool.model.valid()) continue;
     Json slice = slice_json(leased.shape, state.catalog().model(pool.model));
-    const auto* real = gpu.find(leased.generation);
     slice["gpu"] = fleet.gpu_name(leased.gpu);
     slice["node"] = fleet.node(gpu.node).name;
-    slice["device"] = real != nullptr ? text_or_null(real->device) : Json(nullptr);
-    slice["phase"] = real != nullptr ? Json(to_string(real->phase)) : Json(nullptr);
+    slice.update(progress_json(gpu, leased, lease.state));
     list.push_back(std::move(slice));
   }
   return list;
