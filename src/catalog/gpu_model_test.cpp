@@ -236,5 +236,39 @@ TEST(Confidence, IsWrittenAsInTheDataFile) {
   EXPECT_EQ(to_string(Confidence::kTwoSources), "two-sources");
 }
 
+/// What a model's positions mean, in few characters: FNV-1a of its instances and vGPU types.
+std::string positions_of(const GpuModel& model) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&](const std::string& text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  };
+  for (const Instance& instance : model.layouts.instances())
+    add(model.profiles[instance.profile].kind + "@" + std::to_string(instance.placement.start));
+  for (const VgpuType& type : model.vgpu_types) add(type.name);
+  return model.key + " " + std::to_string(model.layouts.instances().size()) + "+" +
+         std::to_string(model.vgpu_types.size()) + " " + std::to_string(hash % 1'000'000);
+}
+
+// Journals and agents name models, MIG instances and vGPU types by position: add at the end of each
+// list, then bring this one up to date. A change of any other kind needs a migration of journals.
+TEST(Positions, AreOnlyEverAppendedTo) {
+  std::vector<std::string> positions;
+  for (const GpuModel& each : built_in().models()) positions.push_back(positions_of(each));
+  EXPECT_THAT(
+      positions,
+      testing::ElementsAre(
+          "A30-24GB 13+5 40767", "A100-40GB-SXM4 25+6 447262", "A100-40GB-PCIe 25+6 776590",
+          "A800-40GB-PCIe 25+0 405692", "A100-80GB-SXM4 25+7 403398", "A100-80GB-PCIe 25+7 847128",
+          "A800-80GB-SXM4 25+0 405692", "A800-80GB-PCIe 25+0 405692", "H100-80GB-SXM5 25+8 506477",
+          "H800-80GB-SXM5 25+0 405692", "H100-80GB-PCIe 25+8 957527", "H800-80GB-PCIe 25+0 405692",
+          "H100-94GB-NVL 25+7 131660", "H100-94GB-SXM5 25+7 843286", "H800-94GB-NVL 25+0 405692",
+          "GH200-96GB 25+0 405692", "GH200-144GB 25+0 405692", "H200-141GB-SXM5 25+9 17217",
+          "H200-141GB-NVL 25+9 669131", "B200-180GB 25+0 405692", "GB200 25+0 405692",
+          "B300 25+0 405692", "GB300 25+0 405692", "RTX-PRO-6000-BSE-96GB 30+0 401719",
+          "L40S-48GB 0+7 171104", "L4-24GB 0+5 444402", "A40-48GB 0+7 25256", "A10-24GB 0+0 656037",
+          "T4-16GB 0+0 656037", "V100-16GB 0+0 656037", "V100-32GB 0+0 656037",
+          "P100-16GB 0+0 656037"));
+}
+
 }  // namespace
 }  // namespace tessera::catalog
