@@ -109,6 +109,7 @@ struct GetOptions {
   Format format = Format::kTable;
   bool watch = false;
   bool dry_run = false;
+  bool gone = false;
   std::string team, state, pool, node, tier;
 };
 
@@ -231,11 +232,10 @@ int remove(Program& program, const GetOptions& options) {
   if (!path) return refuse(unknown_kind(options.kind), kUsage);
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
-  const auto answer =
-      (*connection)
-          ->ask({.method = "DELETE",
-                 .target = "/v1/" + *path + "/" + name_in_path(*path, options.name) +
-                           (options.dry_run ? "?dryRun=true" : "")});
+  auto target = "/v1/" + *path + "/" + name_in_path(*path, options.name);
+  target += options.dry_run ? "?dryRun=true" : "?dryRun=false";
+  if (options.gone) target += "&gone=true";
+  const auto answer = (*connection)->ask({.method = "DELETE", .target = target});
   if (!answer) return refuse(answer.error());
   fmt::print("{}/{} deleted{}\n", kind_of_path(*path), options.name,
              options.dry_run ? " (dry run)" : "");
@@ -297,6 +297,8 @@ void add_object_commands(Program& program) {
       program.cli.add_subcommand("delete", "Delete a tier, team, pool, node or token");
   delete_command->add_option("kind", removed->kind, "Its kind")->required();
   delete_command->add_option("name", removed->name, "Its name")->required();
+  delete_command->add_flag("--gone", removed->gone,
+                           "A node: it will never come back; end what it still holds");
   delete_command->add_flag("--dry-run", removed->dry_run,
                            "Say whether it could be, change nothing");
   on_chosen(program, *delete_command, removed, remove);

@@ -44,8 +44,8 @@ class Applier {
                         [](const auto& slice) { return slice.phase == SlicePhase::kIdle; });
         lay_out(gpu);
       }
-      refresh(node);
     }
+    s_.index_.refresh_pool(index, s_.fleet_, *s_.catalog_);
   }
 
   void operator()(const PoolDeleted& event) {
@@ -131,8 +131,9 @@ class Applier {
   void operator()(const RequestForgotten& event) {
     const auto found = s_.requests_.find(event.request);
     CHECK(found != s_.requests_.end());
+    CHECK(found->second.open_leases == 0);
     s_.unfile(found->second);
-    s_.leases_.erase(found->second.lease);
+    s_.leases_.erase(event.lease);
     s_.requests_.erase(found);
   }
 
@@ -170,6 +171,7 @@ class Applier {
       slice.holder = {};
     } else {
       erase_slice(event.gpu, event.generation);
+      if (s_.fleet_.gpu(event.gpu).health == Health::kHealthy) lay_out(event.gpu);
     }
     refresh(event.gpu);
   }
@@ -220,9 +222,8 @@ class Applier {
       changed.ended = event.at;
     });
     change_host_use(lease, -1);
-    const auto found = s_.requests_.find(lease.request);
-    CHECK(found != s_.requests_.end());
-    const auto& request = found->second;
+    const auto& request = s_.requests_.at(lease.request);
+    change(lease.request, [](request::Request& changed) { --changed.open_leases; });
     if (request.lease != lease.id) {  // the request was granted anew meanwhile
       forget_if_ended(lease.id);
       return;
@@ -243,8 +244,9 @@ class Applier {
     CHECK(found != s_.requests_.end());
     auto& request = found->second;
     s_.unfile(request);
+    const bool had_ended = request::terminal(request.state);
     change(request);
-    if (request::terminal(request.state)) request.ended = at_;
+    if (!had_ended && request::terminal(request.state)) request.ended = at_;
     s_.file(request);
   }
 

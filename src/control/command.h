@@ -47,8 +47,11 @@ struct PutNode {
   base::MilliCpu cpu;
   base::MiB memory;
 };
+/// With `gone`, the machine will never report again: what it holds is given up, its leases end
+/// and their requests wait for other hardware. Without, a node that holds anything stays.
 struct DeleteNode {
   std::string name;
+  bool gone = false;
 };
 /// Several documents as one step, all or nothing, each seeing those before it.
 struct Apply {

@@ -35,7 +35,9 @@ class Decider {
   Decision operator()(const DeleteTier& command) const { return decide_delete(state_, command); }
   Decision operator()(const DeleteTeam& command) const { return decide_delete(state_, command); }
   Decision operator()(const DeletePool& command) const { return decide_delete(state_, command); }
-  Decision operator()(const DeleteNode& command) const { return decide_delete(state_, command); }
+  Decision operator()(const DeleteNode& command) const {
+    return decide_delete(state_, command, now_);
+  }
   Decision operator()(const PutToken& command) const { return decide_token(state_, command); }
   Decision operator()(const DeleteToken& command) const { return decide_token(state_, command); }
   Decision operator()(const Submit& command) const {

@@ -25,7 +25,7 @@ Decision decide_apply(const State& state, const Apply& command, Instant now);
 Decision decide_delete(const State& state, const DeleteTier& command);
 Decision decide_delete(const State& state, const DeleteTeam& command);
 Decision decide_delete(const State& state, const DeletePool& command);
-Decision decide_delete(const State& state, const DeleteNode& command);
+Decision decide_delete(const State& state, const DeleteNode& command, Instant now);
 Decision decide_token(const State& state, const PutToken& command);
 Decision decide_token(const State& state, const DeleteToken& command);
 

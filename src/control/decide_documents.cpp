@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "control/decide.h"
 
@@ -16,6 +17,27 @@ bool holds_anything(const fleet::Fleet& fleet, fleet::NodeIndex node) {
   return std::ranges::any_of(fleet.node(node).gpus, [&](GpuIndex gpu) {
     return !fleet::occupancy_of(fleet.gpu(gpu)).empty();
   });
+}
+
+/// Everything a node holds is given up, as if verified free: nobody will ever verify it.
+Events give_up(const State& state, fleet::NodeIndex node, Instant now) {
+  Events events;
+  std::set<LeaseId> leases;
+  for (const auto index : state.fleet().node(node).gpus)
+    for (const auto& slice : state.fleet().gpu(index).slices)
+      if (slice.holder.valid()) leases.insert(slice.holder);
+  for (const auto id : leases) {
+    const auto& lease = *state.find(id);
+    if (lease.state <= request::LeaseState::kExpiring)
+      events.push_back(LeaseEnding{
+          id, Reason::kNodesAway,
+          "node " + state.fleet().node(node).name + " is gone; waiting for another", true});
+    for (const auto& leased : lease.slices)
+      if (state.fleet().gpu(leased.gpu).find(leased.generation))
+        events.push_back(SliceFreed{leased.gpu, leased.generation, false});
+    events.push_back(LeaseEnded{id, now});
+  }
+  return events;
 }
 
 /// The first living request for which `uses` holds.
@@ -58,13 +80,17 @@ Decision decide_put(const State& state, const PutPool& command) {
   if (!known) return Events{PoolPut{pool}};
   const auto& before = state.fleet().pool(*known);
   if (before == pool) return Events{};
-  const bool relaid = before.model != pool.model || before.static_layout != pool.static_layout ||
-                      before.layout_policy != pool.layout_policy;
+  if (before.model != pool.model && !state.fleet().nodes_of(*known).empty())
+    return fail(Reason::kConflict,
+                "the model of pool " + pool.name + " cannot change: it has nodes", "spec.model",
+                "make another pool, or delete its nodes first");
+  const bool relaid =
+      before.static_layout != pool.static_layout || before.layout_policy != pool.layout_policy;
   if (relaid)
     for (const auto node : state.fleet().nodes_of(*known))
       if (holds_anything(state.fleet(), node))
         return fail(Reason::kConflict,
-                    "the model or layout of pool " + pool.name + " cannot change while node " +
+                    "the layout of pool " + pool.name + " cannot change while node " +
                         state.fleet().node(node).name + " holds leases",
                     "spec.layout", "cordon its nodes and wait until their leases have ended");
   return Events{PoolPut{pool}};
@@ -138,13 +164,17 @@ Decision decide_delete(const State& state, const DeletePool& command) {
   return Events{PoolDeleted{command.name}};
 }
 
-Decision decide_delete(const State& state, const DeleteNode& command) {
+Decision decide_delete(const State& state, const DeleteNode& command, Instant now) {
   const auto node = state.fleet().find_node(command.name);
   if (!node) return unknown("node", command.name);
-  if (holds_anything(state.fleet(), *node))
+  if (!holds_anything(state.fleet(), *node)) return Events{NodeDeleted{command.name}};
+  if (!command.gone)
     return in_use("node " + command.name, "leases",
-                  "cordon it and wait until they have ended: see `tessera get leases`");
-  return Events{NodeDeleted{command.name}};
+                  "cordon it and wait until they have ended (`tessera get leases`); if the machine "
+                  "will never come back, delete it with --gone");
+  auto events = give_up(state, *node, now);
+  events.push_back(NodeDeleted{command.name});
+  return events;
 }
 
 Decision decide_token(const State& state, const PutToken& command) {

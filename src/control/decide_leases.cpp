@@ -40,13 +40,21 @@ std::unexpected<base::Error> not_yours(const Actor& actor, const std::string& te
               "use a token of that team");
 }
 
-/// Is the request small enough to need nobody's approval?
+base::Duration duration_of(const Need& need, const tenancy::Tier& tier) {
+  return need.duration.count() > 0 ? need.duration : tier.default_duration;
+}
+
+bool approved_for(const tenancy::Tier& tier, base::Duration duration) {
+  return !tier.auto_approval || duration <= tier.auto_approval->duration;
+}
+
+/// Is the request small enough to need nobody's approval? What is measured is what was asked for;
+/// what is granted is at most kMaxOversize times that.
 bool approved_at_once(const tenancy::Tier& tier, const placement::Candidate& least,
                       const Need& need) {
-  if (!tier.auto_approval) return true;
   const auto share = std::max(least.cost.compute, least.cost.memory) * need.count;
-  const auto duration = need.duration.count() > 0 ? need.duration : tier.default_duration;
-  return share <= tier.auto_approval->share && duration <= tier.auto_approval->duration;
+  return approved_for(tier, duration_of(need, tier)) &&
+         (!tier.auto_approval || share <= tier.auto_approval->share);
 }
 
 /// Grants an approved request, or queues it with the reason.
@@ -92,8 +100,6 @@ LeaseGranted grant(const State& state, const Request& request, const placement::
                    Instant now) {
   const auto* tier = state.find_tier(spot.tier);
   CHECK_MSG(tier != nullptr, spot.tier);
-  const auto duration =
-      request.need.duration.count() > 0 ? request.need.duration : tier->default_duration;
   LeaseGranted event;
   auto& lease = event.lease;
   lease.id = state.next_lease();
@@ -106,7 +112,7 @@ LeaseGranted grant(const State& state, const Request& request, const placement::
   lease.cpu = request.need.cpu;
   lease.host_memory = request.need.host_memory;
   lease.granted = now;
-  lease.expires = now + duration;
+  lease.expires = now + duration_of(request.need, *tier);
   std::map<GpuIndex, std::uint64_t> last;  // generations handed out by this very event
   for (const auto& slice : spot.grants) {
     auto& generation =
@@ -218,6 +224,11 @@ Decision decide_renew(const State& state, const Renew& command, const Actor& act
                 "tier " + tier->name + " lends for at most " + base::to_string(tier->max_duration) +
                     " from now, and the lease runs until " + base::to_string(lease.expires),
                 "extra", "renew later");
+  if (!actor.at_least(tenancy::Role::kOperator) && !approved_for(*tier, expires - lease.granted))
+    return fail(Reason::kForbidden,
+                "to hold a slice for so long takes an operator's approval: tier " + tier->name +
+                    " approves " + base::to_string(tier->auto_approval->duration) + " by itself",
+                "extra", "ask an operator to renew it");
   return Events{LeaseRenewed{lease.id, expires}};
 }
 
@@ -237,7 +248,8 @@ Decision decide_tick(const State& state, Instant now) {
     else if (lease.state == LeaseState::kActive)
       events.push_back(LeaseExpiring{id});
   }
-  for (const auto id : state.due_requests(now, kDuePerTick)) events.push_back(RequestForgotten{id});
+  for (const auto id : state.due_requests(now, kDuePerTick))
+    events.push_back(RequestForgotten{id, state.find(id)->lease});
   return events;
 }
 

@@ -16,8 +16,9 @@ using fleet::SliceStatus;
 /// How often a request may lose its slices to broken devices before it fails for good.
 constexpr int kMostAttempts = 5;
 
-/// Turns one node's report into events. Several slices of one lease may change in one report, so
-/// what becomes of the leases is settled at the end.
+/// Turns one node's report into events. What it says twice counts once: the first time. Several
+/// slices of one lease may change in one report, so what becomes of the leases is settled at the
+/// end.
 class ReportReader {
  public:
   ReportReader(const State& state, fleet::NodeIndex node, const fleet::NodeReport& report,
@@ -28,8 +29,10 @@ class ReportReader {
     const auto& node = state_.fleet().node(node_);
     if (node.phase != fleet::NodePhase::kReady || node.boot != report_.boot)
       events_.push_back(NodeReady{node_, report_.boot});
-    for (const auto& gpu : report_.gpus)
-      if (gpu.number < node.gpus.size()) read_gpu(node.gpus[gpu.number], gpu);
+    for (const auto& gpu : report_.gpus) {
+      if (gpu.number >= node.gpus.size() || !seen_gpus_.insert(gpu.number).second) continue;
+      read_gpu(node.gpus[gpu.number], gpu);
+    }
     settle_leases();
     return std::move(events_);
   }
@@ -39,9 +42,10 @@ class ReportReader {
     const auto& gpu = state_.fleet().gpu(index);
     identify(index, gpu, report);
     if (report.health == Health::kQuarantined) quarantine(index, report.detail);
+    std::set<std::uint64_t> seen;
     for (const auto& slice_report : report.slices) {
-      if (const auto* slice = gpu.find(slice_report.generation))
-        read_slice(index, *slice, slice_report);
+      const auto* slice = gpu.find(slice_report.generation);
+      if (slice && seen.insert(slice->generation).second) read_slice(index, *slice, slice_report);
     }
   }
 
@@ -99,7 +103,7 @@ class ReportReader {
     return lease && lease->state <= request::LeaseState::kExpiring;
   }
 
-  /// A clean MIG instance or vGPU may stay for the next one to take.
+  /// A clean MIG instance may stay for the next one to take.
   bool kept(GpuIndex index, const Slice& slice) const {
     if (slice.phase == SlicePhase::kFailed) return false;
     const auto* mig = std::get_if<fleet::MigSlice>(&slice.shape);
@@ -160,6 +164,7 @@ class ReportReader {
   const fleet::NodeReport& report_;
   Instant at_;
   Events events_;
+  std::set<std::uint16_t> seen_gpus_;
   std::set<GpuIndex> quarantined_;
   std::map<LeaseId, Settled> settled_;
 };

@@ -131,7 +131,11 @@ struct RequestMoved {
 /// Ended long ago and no longer kept in memory; the journal still has it.
 struct RequestForgotten {
   RequestId request;
-  static void fields(auto& self, auto&& visit) { visit("request", self.request); }
+  LeaseId lease;  ///< its last one, forgotten with it; none if it never had any
+  static void fields(auto& self, auto&& visit) {
+    visit("request", self.request);
+    visit("lease", self.lease);
+  }
 };
 
 /// An idle slice that makes room for a granted one.

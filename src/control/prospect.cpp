@@ -16,6 +16,7 @@ void follow(request::Request& request, const RequestMoved& event) {
 void follow(request::Request& request, const LeaseGranted& event) {
   request.state = request::RequestState::kProvisioning;
   request.lease = event.lease.id;
+  ++request.open_leases;
   request.reason.reset();
   request.message.clear();
 }

@@ -24,6 +24,11 @@ std::vector<Id> due(const std::set<std::pair<Instant, Id>>& timers, Instant now,
   return found;
 }
 
+/// A broken node may hold on to the slices of a request that has ended long ago.
+bool forgettable(const request::Request& request) {
+  return request::terminal(request.state) && request.open_leases == 0;
+}
+
 bool promised(const request::Lease& lease) {
   return lease.state <= request::LeaseState::kExpiring;
 }
@@ -35,6 +40,7 @@ State::State(std::shared_ptr<const catalog::Catalog> catalog) : catalog_(std::mo
 State State::clone() const {
   State copy(catalog_);
   copy.revision_ = revision_;
+  copy.last_change_ = last_change_;
   copy.next_request_ = next_request_;
   copy.next_lease_ = next_lease_;
   copy.tiers_ = tiers_;
@@ -98,16 +104,14 @@ std::vector<RequestId> State::due_requests(Instant now, std::size_t most) const 
 
 void State::file(const request::Request& request) {
   if (request.state == request::RequestState::kQueued) waiting_.add(request);
-  if (request::terminal(request.state))
-    request_timers_.emplace(request.ended + kRequestMemory, request.id);
+  if (forgettable(request)) request_timers_.emplace(request.ended + kRequestMemory, request.id);
   if (!request.idempotency_key.empty())
     request_by_key_[{request.submitted_by, request.idempotency_key}] = request.id;
 }
 
 void State::unfile(const request::Request& request) {
   if (request.state == request::RequestState::kQueued) waiting_.remove(request);
-  if (request::terminal(request.state))
-    request_timers_.erase({request.ended + kRequestMemory, request.id});
+  if (forgettable(request)) request_timers_.erase({request.ended + kRequestMemory, request.id});
   if (!request.idempotency_key.empty())
     request_by_key_.erase({request.submitted_by, request.idempotency_key});
 }
@@ -169,7 +173,12 @@ void State::rebuild() {
 void State::apply(const Record& record) {
   CHECK_MSG(record.revision == revision_ + 1, std::to_string(record.revision));
   for (const auto& event : record.events) apply(event, record.at);
+  commit(record);
+}
+
+void State::commit(const Record& record) {
   revision_ = record.revision;
+  last_change_ = record.at;
 }
 
 }  // namespace tessera::control

@@ -42,6 +42,8 @@ class State {
   const catalog::Catalog& catalog() const { return *catalog_; }
   std::shared_ptr<const catalog::Catalog> shared_catalog() const { return catalog_; }
   std::uint64_t revision() const { return revision_; }
+  /// When the last record was made. What happens next happens no earlier, whatever the clock says.
+  Instant last_change() const { return last_change_; }
   const fleet::Fleet& fleet() const { return fleet_; }
   const placement::Index& index() const { return index_; }
 
@@ -84,10 +86,11 @@ class State {
   /// Applies one event inside a step that is being decided.
   void apply(const Event& event, Instant at);
   /// Ends a step that was applied event by event.
-  void commit_revision(std::uint64_t revision) { revision_ = revision; }
+  void commit(const Record& record);
 
   static void fields(auto& self, auto&& visit) {
     visit("revision", self.revision_);
+    visit("lastChange", self.last_change_);
     visit("nextRequest", self.next_request_);
     visit("nextLease", self.next_lease_);
     visit("tiers", self.tiers_);
@@ -111,6 +114,7 @@ class State {
 
   std::shared_ptr<const catalog::Catalog> catalog_;
   std::uint64_t revision_ = 0;
+  Instant last_change_{};
   RequestId next_request_{1};
   LeaseId next_lease_{1};
   std::map<std::string, tenancy::Tier, std::less<>> tiers_;

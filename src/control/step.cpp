@@ -59,7 +59,10 @@ void grant_waiting(State& state, Instant now, std::vector<Event>& events) {
 }  // namespace
 
 base::Result<Record> step(State& state, const Command& command, const tenancy::Actor& actor,
-                          Instant now) {
+                          Instant clock) {
+  // A clock that was set back stands still until it has caught up: leases cannot end before they
+  // began, and intervals of use are never negative.
+  const Instant now = std::max(clock, state.last_change());
   auto decided = decide(state, command, actor, now);
   if (!decided) return std::unexpected(decided.error());
   Record record{state.revision(), now, actor, std::move(*decided)};
@@ -71,7 +74,7 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   }
   if (room) grant_waiting(state, now, record.events);
   record.revision = state.revision() + 1;
-  state.commit_revision(record.revision);
+  state.commit(record);
   return record;
 }
 

@@ -18,8 +18,9 @@ base::Result<std::vector<Event>> decide(const State& state, const Command& comma
 /// Runs one command to its end: decides, applies, then grants waiting requests as long as the
 /// step has made room. The record holds all of it and has the next revision; it is empty (and the
 /// revision unchanged) when nothing happened. On a refusal the state is untouched.
+/// The record is never dated before the one before it, even if `clock` went back.
 base::Result<Record> step(State& state, const Command& command, const tenancy::Actor& actor,
-                          Instant now);
+                          Instant clock);
 
 /// Where a need of `team` would go now, or why it waits. From the function that places.
 placement::Explanation explain(const State& state, std::string_view team,

@@ -81,6 +81,23 @@ class Step : public testing::Test {
     ok(Report{report}, {"agent", tenancy::Role::kAgent, "node-1"});
   }
 
+  struct Said {
+    std::uint16_t gpu;
+    std::uint64_t generation;
+    SliceStatus status;
+  };
+  /// The agent says exactly this, entry by entry.
+  static fleet::NodeReport report_of(const std::vector<Said>& entries) {
+    fleet::NodeReport report{.node = "node-1", .boot = "boot-1"};
+    for (const auto& said : entries) {
+      if (report.gpus.empty() || report.gpus.back().number != said.gpu)
+        report.gpus.push_back({.number = said.gpu});
+      report.gpus.back().slices.push_back({said.generation, said.status, "dev", "detail"});
+    }
+    return report;
+  }
+  static tenancy::Actor agent() { return {"agent", tenancy::Role::kAgent, "node-1"}; }
+
   State state_{std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in())};
   std::vector<std::unique_ptr<Invariant>> invariants_ = all_invariants();
   Instant now_{};
@@ -274,6 +291,137 @@ TEST_F(Step, AStaticLayoutIsGrantedAsItIs) {
   ok(Cancel{RequestId(1)});
   agent_works();
   EXPECT_EQ(request(RequestId(5)).state, RequestState::kProvisioning);
+}
+
+TEST_F(Step, AReportThatSaysThingsTwiceCountsOnce) {
+  agent_works();
+  const auto one = submit(small_);
+  auto pair = whole_;
+  pair.count = 2;
+  agent_works();
+  ok(Release{request(one).lease});
+  ok(Report{report_of({{0, 1, SliceStatus::kClean}, {0, 1, SliceStatus::kClean}})}, agent());
+  EXPECT_EQ(request(one).state, RequestState::kReleased);
+  const auto two = submit(pair);
+  ASSERT_EQ(request(two).state, RequestState::kProvisioning);
+  const auto& slice = lease_of(two).slices.front();
+  const auto number = state_.fleet().gpu(slice.gpu).number;
+  ok(Report{report_of({{number, slice.generation, SliceStatus::kReady},
+                       {number, slice.generation, SliceStatus::kReady}})},
+     agent());
+  EXPECT_EQ(request(two).state, RequestState::kProvisioning) << "the other slice is not ready";
+  agent_works();
+  ok(Release{request(two).lease});
+  ok(Report{report_of({{number, slice.generation, SliceStatus::kClean},
+                       {number, slice.generation, SliceStatus::kClean}})},
+     agent());
+  EXPECT_EQ(request(two).state, RequestState::kReleasing);
+  agent_works();
+  EXPECT_EQ(request(two).state, RequestState::kReleased);
+}
+
+TEST_F(Step, ARequestIsRememberedWhileABrokenNodeHoldsItsSlices) {
+  ok(PutNode{"node-2", "h100", 2, {}, {}});
+  agent_works();
+  const auto id = submit(whole_);
+  const auto first = request(id).lease;
+  ok(NodeSilent{"node-1"});
+  ok(Cancel{id});
+  now_ += kRequestMemory + 1h;
+  ok(Tick{});
+  ASSERT_NE(state_.find(id), nullptr) << "its first lease has not ended";
+  EXPECT_NE(state_.find(first), nullptr);
+  agent_works();
+  ok(Tick{});
+  EXPECT_EQ(state_.find(id), nullptr);
+  EXPECT_EQ(state_.find(first), nullptr);
+}
+
+TEST_F(Step, ANodeThatIsGoneGivesUpWhatItHolds) {
+  agent_works();
+  const auto active = submit(small_);
+  const auto releasing = submit(whole_);
+  agent_works();
+  ok(Release{request(releasing).lease});
+  EXPECT_EQ(refused(DeleteNode{"node-1"}), Reason::kConflict);
+  ok(DeleteNode{"node-1", true});
+  EXPECT_EQ(request(active).state, RequestState::kQueued) << "it waits for other hardware";
+  EXPECT_EQ(request(releasing).state, RequestState::kReleased);
+  EXPECT_EQ(state_.usage("vision", fleet::PoolIndex(0)), fleet::Cost{});
+  EXPECT_FALSE(state_.fleet().find_node("node-1"));
+}
+
+TEST_F(Step, APoolWithNodesKeepsItsModel) {
+  agent_works();
+  auto pool = state_.fleet().pool(fleet::PoolIndex(0));
+  pool.model = *state_.catalog().find("A30-24GB");
+  EXPECT_EQ(refused(PutPool{pool}), Reason::kConflict);
+  ok(DeleteNode{"node-1"});
+  ok(PutPool{pool});
+}
+
+TEST_F(Step, WhatAPoolOffersAnewIsGrantedAtOnce) {
+  auto pool = state_.fleet().pool(fleet::PoolIndex(0));
+  const auto all = pool.technologies;
+  pool.technologies = {catalog::Technology::kTimeSlicing};
+  ok(PutPool{pool});
+  agent_works();
+  pool.technologies = all;
+  ok(PutPool{pool});
+  EXPECT_EQ(request(submit(small_)).state, RequestState::kProvisioning);
+}
+
+TEST_F(Step, AStaticLayoutIsMadeWholeAgainAfterAFailure) {
+  auto pool = state_.fleet().pool(fleet::PoolIndex(0));
+  const auto& model = state_.catalog().model(pool.model);
+  pool.layout_policy = fleet::LayoutPolicy::kStatic;
+  pool.static_layout = catalog::bit(*model.find_instance("4g.40gb", 0)) |
+                       catalog::bit(*model.find_instance("3g.40gb", 4));
+  ok(PutPool{pool});
+  agent_works();
+  const auto id = submit({.memory = base::MiB(40'000), .isolation = Isolation::kPartition});
+  const auto gpu = lease_of(id).slices.front().gpu;
+  agent_works(SliceStatus::kFailed);
+  ok(Restore{state_.fleet().gpu_name(gpu)});
+  agent_works();
+  agent_works();
+  EXPECT_EQ(state_.fleet().gpu(gpu).slices.size(), 2u);
+}
+
+TEST_F(Step, AClockThatGoesBackStandsStill) {
+  agent_works();
+  now_ += 24h;
+  const auto id = submit(small_);
+  now_ -= 3h;
+  agent_works();
+  EXPECT_EQ(lease_of(id).activated, lease_of(id).granted);
+  EXPECT_EQ(state_.last_change(), lease_of(id).granted);
+}
+
+TEST_F(Step, AWholeGpuIsNoAnswerForASmallNeed) {
+  fleet::Pool pool = state_.fleet().pool(fleet::PoolIndex(0));
+  pool.name = "h100-whole";
+  pool.technologies = {catalog::Technology::kWhole};
+  ok(PutPool{pool});
+  ok(PutNode{"node-2", "h100-whole", 1, {}, {}});
+  agent_works();
+  ok(Report{{.node = "node-2", .boot = "boot-1"}}, {"agent", tenancy::Role::kAgent, "node-2"});
+  for (int i = 0; i < 14; ++i)
+    ASSERT_EQ(request(submit(small_)).state, RequestState::kProvisioning);
+  EXPECT_EQ(request(submit(small_)).state, RequestState::kQueued);
+  EXPECT_EQ(request(submit(whole_)).state, RequestState::kProvisioning);
+}
+
+TEST_F(Step, MembersRenewUpToWhatNeedsNoApproval) {
+  auto tier = *state_.find_tier("production");
+  tier.auto_approval = tenancy::AutoApproval{base::GpuFraction(10'500), 12h};
+  ok(PutTier{tier});
+  agent_works();
+  const auto id = submit(small_);
+  agent_works();
+  ok(Renew{request(id).lease, 4h}, kVision);
+  EXPECT_EQ(refused(Renew{request(id).lease, 1h}, kVision), Reason::kForbidden);
+  ok(Renew{request(id).lease, 1h});
 }
 
 }  // namespace

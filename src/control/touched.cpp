@@ -43,7 +43,10 @@ class Touched {
   void operator()(const TokenDeleted&) {}
   void operator()(const RequestSubmitted& event) { add_request(event.request.id); }
   void operator()(const RequestMoved& event) { add_request(event.request); }
-  void operator()(const RequestForgotten& event) { add_request(event.request); }
+  void operator()(const RequestForgotten& event) {
+    add_request(event.request);
+    if (event.lease.valid()) add_lease(event.lease);
+  }
   void operator()(const LeaseGranted& event) {
     add_lease(event.lease.id);
     for (const auto& slice : event.lease.slices) add_gpu(slice.gpu);

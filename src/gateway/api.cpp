@@ -96,14 +96,6 @@ std::optional<Error> unknown_parameter(const Route& route, const Target& target)
   return std::nullopt;
 }
 
-base::Result<bool> flag(const Target& target, std::string_view name) {
-  const std::string* text = target.find(name);
-  if (text == nullptr || *text == "false") return false;
-  if (*text == "true") return true;
-  return base::fail(Reason::kInvalidDocument,
-                    "\"" + text->substr(0, 64) + "\" is neither true nor false", std::string(name));
-}
-
 }  // namespace
 
 Api::Api(service::Engine& engine, const base::Clock& clock, ApiOptions options)
@@ -243,6 +235,14 @@ HttpResponse fresh_response(const Json& object, int status) {
   auto response = json_response(object, status);
   response.headers.add("ETag", etag_of(response.body));
   return response;
+}
+
+base::Result<bool> flag(const Target& target, std::string_view name) {
+  const std::string* text = target.find(name);
+  if (text == nullptr || *text == "false") return false;
+  if (*text == "true") return true;
+  return base::fail(Reason::kInvalidDocument,
+                    "\"" + text->substr(0, 64) + "\" is neither true nor false", std::string(name));
 }
 
 std::string text_of(const Json& body) {

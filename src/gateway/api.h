@@ -108,6 +108,9 @@ class Api {
   AgentDesk agent_desk_;
 };
 
+/// A parameter that is true or false; false where it is absent.
+base::Result<bool> flag(const Target& target, std::string_view name);
+
 /// A JSON answer.
 HttpResponse json_response(const wire::Json& body, int status = 200);
 /// The same with an ETag.

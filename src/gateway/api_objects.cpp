@@ -44,11 +44,11 @@ Error unknown_object(std::string_view kind, std::string_view name) {
           {}};
 }
 
-Command deletion_of(std::string_view kind, std::string name) {
+Command deletion_of(std::string_view kind, std::string name, bool gone) {
   if (kind == "Tier") return control::DeleteTier{std::move(name)};
   if (kind == "Team") return control::DeleteTeam{std::move(name)};
   if (kind == "Pool") return control::DeletePool{std::move(name)};
-  if (kind == "Node") return control::DeleteNode{std::move(name)};
+  if (kind == "Node") return control::DeleteNode{std::move(name), gone};
   return control::DeleteToken{std::move(name)};
 }
 
@@ -160,6 +160,8 @@ void Api::put(const CallPtr& call) {
 void Api::remove(const CallPtr& call) {
   const std::string_view kind = call->route->kind;
   const std::string name = object_name(*call);
+  const auto gone = flag(call->target, "gone");
+  if (!gone) return call->refuse(gone.error());
   Condition condition;
   const auto before = std::make_shared<Json>();
   condition.check = [this, call, kind, name, before,
@@ -171,7 +173,7 @@ void Api::remove(const CallPtr& call) {
     return judged;
   };
   write(
-      call, deletion_of(kind, name),
+      call, deletion_of(kind, name, *gone),
       [before](const State&, const Record&) { return json_response(*before); }, condition);
 }
 

@@ -27,7 +27,7 @@ constexpr Route kRoutes[] = {
     {"GET",    "/v1/nodes",                        "listNodes",      kViewer,   "Node",    "pool state limit continue",                 &Api::list},
     {"GET",    "/v1/nodes/{name}",                 "getNode",        kViewer,   "Node",    "",                                          &Api::get},
     {"PUT",    "/v1/nodes/{name}",                 "putNode",        kAdmin,    "Node",    "dryRun",                                    &Api::put},
-    {"DELETE", "/v1/nodes/{name}",                 "deleteNode",     kAdmin,    "Node",    "dryRun",                                    &Api::remove},
+    {"DELETE", "/v1/nodes/{name}",                 "deleteNode",     kAdmin,    "Node",    "dryRun gone",                               &Api::remove},
     {"POST",   "/v1/nodes/{name}/cordon",          "cordonNode",     kOperator, "Node",    "dryRun",                                    &Api::cordon},
     {"POST",   "/v1/nodes/{name}/uncordon",        "uncordonNode",   kOperator, "Node",    "dryRun",                                    &Api::uncordon},
     {"GET",    "/v1/gpus",                         "listGpus",       kViewer,   "Gpu",     "node pool state team limit continue",       &Api::list},

@@ -52,6 +52,14 @@ void Index::refresh_node(NodeIndex node, const Fleet& fleet, const catalog::Cata
   for (const auto gpu : fleet.node(node).gpus) refresh(gpu, fleet, catalog);
 }
 
+void Index::refresh_pool(PoolIndex pool, const Fleet& fleet, const catalog::Catalog& catalog) {
+  // A class that still has members keeps what it knows: so all leave before the first enters.
+  for (const auto node : fleet.nodes_of(pool))
+    for (const auto gpu : fleet.node(node).gpus)
+      if (gpu.value() < gpus_.size()) leave(gpu);
+  for (const auto node : fleet.nodes_of(pool)) refresh_node(node, fleet, catalog);
+}
+
 void Index::remove_node(NodeIndex index, const Fleet& fleet) {
   for (const auto gpu : fleet.node(index).gpus)
     if (gpu.value() < gpus_.size()) leave(gpu);

@@ -52,6 +52,9 @@ class Index {
   void refresh(fleet::GpuIndex gpu, const fleet::Fleet& fleet, const catalog::Catalog& catalog);
   void refresh_node(fleet::NodeIndex node, const fleet::Fleet& fleet,
                     const catalog::Catalog& catalog);
+  /// The same after what the pool offers changed: its classes are built anew, not only moved.
+  void refresh_pool(fleet::PoolIndex pool, const fleet::Fleet& fleet,
+                    const catalog::Catalog& catalog);
   /// Forgets a node and its GPUs. Call before the fleet removes it.
   void remove_node(fleet::NodeIndex node, const fleet::Fleet& fleet);
   /// Refreshes everything, from nothing.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <optional>
 #include <tuple>
 
@@ -64,6 +65,7 @@ class TierMatch {
   /// Sorted: the tier's preference of technology, then the least slice; equals by their pool's
   /// name.
   std::vector<Candidate> take() {
+    drop_waste();
     std::ranges::stable_sort(found_, {}, [&](const Candidate& candidate) {
       return std::pair(rank_of(candidate), world_.fleet.pool(candidate.pool).name);
     });
@@ -81,6 +83,25 @@ class TierMatch {
   const Largest& largest() const { return largest_; }
 
  private:
+  /// A whole GPU for what a small piece of such a GPU would do is no answer, however long the queue
+  /// is. GPUs of different models are not compared: half of one may be worth less than an eighth of
+  /// another.
+  void drop_waste() {
+    std::map<catalog::ModelIndex, std::int64_t> least;
+    for (const auto& one : found_) {
+      const auto size = size_of(one.cost);
+      auto& smallest = least.try_emplace(model_of(one), size).first->second;
+      smallest = std::min(smallest, size);
+    }
+    std::erase_if(found_, [&](const Candidate& one) {
+      return one.technology == Technology::kWhole &&
+             size_of(one.cost) > least.at(model_of(one)) * kMaxOversize;
+    });
+  }
+  catalog::ModelIndex model_of(const Candidate& candidate) const {
+    return world_.fleet.pool(candidate.pool).model;
+  }
+
   void collect_pool(PoolIndex index, const Pool& pool, const GpuModel& model) {
     for (const auto technology : tier_.technologies) {
       const auto given = tier_.isolation_with(technology);

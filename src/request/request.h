@@ -62,6 +62,7 @@ struct Request {
   std::optional<Reason> reason;  ///< why it waits or how it ended
   std::string message;           ///< the same for people
   LeaseId lease;                 ///< the one it holds or held last
+  int open_leases = 0;           ///< granted to it, their slices not yet verified free
   int attempts = 0;              ///< times its slices failed on a device
   std::string idempotency_key;   ///< of the client; empty: none
 
@@ -77,6 +78,7 @@ struct Request {
     visit("reason", self.reason);
     visit("message", self.message);
     visit("lease", self.lease);
+    visit("openLeases", self.open_leases);
     visit("attempts", self.attempts);
     visit("idempotencyKey", self.idempotency_key);
     visit("ended", self.ended);

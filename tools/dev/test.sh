@@ -5,6 +5,7 @@
 # how many tests it stands for; a step that does not counts as one.
 
 readonly kCoreRooms=(base catalog fleet tenancy request placement control)
+readonly kThreadedRooms=(journal service)
 readonly kReports=$kBuildRoot/test
 declare -i passed_total=0 failed_total=0
 failed_steps=()
@@ -159,33 +160,25 @@ build_step() {
   fi
 }
 
-# The rooms whose tests run under each sanitizer: the core computes, the service has threads.
-sanitized_tests() {
-  case $1 in
-    asan-ubsan) say "${kCoreRooms[@]}" wire ;;
-    tsan) say journal service ;;
-    *) die "unknown sanitizer \"$1\"; there are asan-ubsan and tsan" ;;
-  esac
+# The dev build finds bad memory accesses and undefined behaviour in whatever runs; races need a
+# build of their own, of the rooms that have threads.
+check_threads() {
+  local targets=("${kThreadedRooms[@]/%/_test}")
+  build tsan "${targets[@]}"
+  run_programs tsan unit "^($(IFS='|' && printf '%s' "${targets[*]}"))\$"
 }
 
-run_sanitized() {
-  local preset=$1 rooms targets=() names
-  read -r -a rooms < <(sanitized_tests "$preset")
-  targets=("${rooms[@]/%/_test}")
-  names="^($(IFS='|' && printf '%s' "${targets[*]}"))\$"
-  build "$preset" "${targets[@]}"
-  run_programs "$preset" unit "$names"
+# Looks for new inputs that break the readers; those that once did are in the corpus for good.
+fuzz_documents() {
+  local found=$kReports/fuzz
+  build fuzz document_fuzz
+  mkdir -p "$found"
+  "$kBuildRoot/fuzz/tests/fuzz/document_fuzz" -max_total_time="${TESSERA_FUZZ_SECONDS:-60}" \
+    -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$found/" -print_final_stats=1 \
+    "$found" tests/fuzz/corpus examples
 }
 
 run_tests() {
-  if [[ ${1:-} == --sanitize ]]; then
-    (($# == 2)) || die "usage: ./dev test --sanitize asan-ubsan|tsan"
-    sanitized_tests "$2" >/dev/null
-    setup build test
-    run_step "$2" run_sanitized "$2"
-    summary
-    return
-  fi
   (($# == 0)) || die "unknown option \"$1\" for test"
   setup
   build_step "build" build dev
@@ -201,6 +194,8 @@ run_tests() {
   run_step "scenario" run_programs dev scenario
   run_step "simulation" simulate_seeds
   run_end_to_end
+  run_step "threads" check_threads
+  run_step "fuzz" fuzz_documents
   summary
 }
 
