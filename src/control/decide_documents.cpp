@@ -32,9 +32,11 @@ Events give_up(const State& state, fleet::NodeIndex node, Instant now) {
       events.push_back(LeaseEnding{
           id, Reason::kNodesAway,
           "node " + state.fleet().node(node).name + " is gone; waiting for another", true});
-    for (const auto& leased : lease.slices)
-      if (state.fleet().gpu(leased.gpu).find(leased.generation))
+    for (const auto& leased : lease.slices) {
+      const auto* slice = state.fleet().gpu(leased.gpu).find(leased.generation);
+      if (slice && slice->holder == id)
         events.push_back(SliceFreed{leased.gpu, leased.generation, false});
+    }
     events.push_back(LeaseEnded{id, now});
   }
   return events;

@@ -73,7 +73,7 @@ class PerGpu : public Invariant {
                               const catalog::GpuModel& model) = 0;
 };
 
-/// Every slice that is not idle has exactly one lease, which knows it, and the other way round.
+/// Every slice that is not idle has exactly one lease, which knows it.
 class NoSliceHeldTwice final : public PerGpu {
   std::string_view name() const override { return "NoSliceHeldTwice"; }
 
@@ -157,32 +157,54 @@ class CapacityNeverExceeded final : public PerGpu {
   }
 };
 
-/// Along the memory axis, what is held, what could still be made and what is stranded never
-/// overlap and make up the GPU.
-class LedgerConserves final : public PerGpu {
+/// The leases' books and the GPUs' own say the same: what leases are charged for, less what was
+/// verified free already, is what slices take; and a promised lease has all its slices. Looks at
+/// everything every few steps.
+class LedgerConserves final : public Invariant {
   std::string_view name() const override { return "LedgerConserves"; }
 
-  static std::uint64_t span(const catalog::GpuModel& model, Layout layout) {
-    std::uint64_t axis = 0;
-    for (; layout != 0; layout &= layout - 1) {
-      const auto placement =
-          model.layouts.instance(static_cast<catalog::InstanceIndex>(std::countr_zero(layout)))
-              .placement;
-      axis |= ((std::uint64_t{1} << placement.size) - 1) << placement.start;
-    }
-    return axis;
+  using Books = std::map<fleet::PoolIndex, fleet::Cost>;
+
+  static std::string text_of(const fleet::Cost& cost) {
+    return std::to_string(cost.compute.count()) + " of compute and " +
+           std::to_string(cost.memory.count()) + " of memory";
   }
 
-  Violation check_gpu(const State&, const Gpu& gpu, const catalog::GpuModel& model) override {
-    const auto occupancy = fleet::occupancy_of(gpu);
-    if (!model.mig_capable() || occupancy.technology != catalog::Technology::kMig)
-      return std::nullopt;
-    const auto whole = (std::uint64_t{1} << model.memory_slices) - 1;
-    const auto held = span(model, occupancy.held);
-    const auto free = span(model, model.layouts.addable(occupancy.held));
-    const auto stranded = whole & ~held & ~free;
-    if ((held & free) != 0) return "a part is both held and free";
-    if ((held | free | stranded) != whole) return "a part is outside the GPU";
+  static Violation add_leases(const State& state, Books& books) {
+    for (const auto& [id, lease] : state.leases()) {
+      if (lease.state == request::LeaseState::kEnded) continue;
+      const auto& model = state.catalog().model(state.fleet().pool(lease.pool).model);
+      auto& charged = books[lease.pool];
+      charged += lease.cost;
+      for (const auto& leased : lease.slices) {
+        const auto* slice = state.fleet().gpu(leased.gpu).find(leased.generation);
+        if (slice && slice->holder == id) continue;
+        if (lease.state <= request::LeaseState::kExpiring)
+          return "lease-" + std::to_string(id.value()) + " lost a slice";
+        charged -= fleet::cost_of(leased.shape, model);
+      }
+    }
+    return std::nullopt;
+  }
+
+  Violation check(const State& state, const Record& record) override {
+    if (record.revision % 16 != 0) return std::nullopt;
+    Books charged;
+    if (auto broken = add_leases(state, charged)) return broken;
+    Books taken;
+    for (std::size_t i = 0; i < state.fleet().gpus().size(); ++i) {
+      const auto& gpu = state.fleet().gpu(GpuIndex(i));
+      if (!gpu.node.valid()) continue;
+      const auto& pool = state.fleet().pool_of(GpuIndex(i));
+      for (const auto& slice : gpu.slices)
+        if (slice.phase != SlicePhase::kIdle)
+          taken[state.fleet().node(gpu.node).pool] +=
+              fleet::cost_of(slice.shape, state.catalog().model(pool.model));
+    }
+    for (const auto& [pool, cost] : charged)
+      if (cost != taken[pool])
+        return "pool " + state.fleet().pool(pool).name + ": leases are charged " + text_of(cost) +
+               ", slices take " + text_of(taken[pool]);
     return std::nullopt;
   }
 };

@@ -351,6 +351,16 @@ TEST_F(Step, ANodeThatIsGoneGivesUpWhatItHolds) {
   EXPECT_FALSE(state_.fleet().find_node("node-1"));
 }
 
+TEST_F(Step, ANodeDeclaredAgainDoesNotHandOutOldGenerations) {
+  agent_works();
+  const auto before = lease_of(submit(whole_)).slices.front().generation;
+  ok(DeleteNode{"node-1", true});
+  ok(PutNode{"node-1", "h100", 2, {}, {}});
+  agent_works();
+  EXPECT_GT(lease_of(RequestId(1)).slices.front().generation, before)
+      << "its agent still knows a slice by that number, and would call it ready";
+}
+
 TEST_F(Step, APoolWithNodesKeepsItsModel) {
   agent_works();
   auto pool = state_.fleet().pool(fleet::PoolIndex(0));

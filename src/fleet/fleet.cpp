@@ -1,5 +1,6 @@
 #include "fleet/fleet.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -63,10 +64,12 @@ NodeIndex Fleet::add_node(Node node, int gpus) {
 
 void Fleet::grow_node(NodeIndex index, int gpus) {
   auto& node = nodes_[index.value()];
+  const auto retired = retired_generations_.find(node.name);
   while (node.gpus.size() < static_cast<std::size_t>(gpus)) {
     Gpu gpu;
     gpu.node = index;
     gpu.number = static_cast<std::uint16_t>(node.gpus.size());
+    if (retired != retired_generations_.end()) gpu.generation = retired->second;
     node.gpus.push_back(GpuIndex(gpus_.size()));
     gpus_.push_back(std::move(gpu));
   }
@@ -82,7 +85,11 @@ void Fleet::remove_node(NodeIndex index) {
   auto& node = nodes_[index.value()];
   node_by_name_.erase(node.name);
   std::erase(nodes_by_pool_[node.pool.value()], index);
-  for (const auto gpu : node.gpus) gpus_[gpu.value()] = Gpu{};
+  auto& retired = retired_generations_[node.name];
+  for (const auto gpu : node.gpus) {
+    retired = std::max(retired, gpus_[gpu.value()].generation);
+    gpus_[gpu.value()] = Gpu{};
+  }
   node = Node{};
 }
 

@@ -40,7 +40,7 @@ class Fleet {
 
   PoolIndex put_pool(Pool pool);  ///< by name: replaces or adds
   NodeIndex add_node(Node node, int gpus);
-  /// Adds GPUs to a node that was found to have more than declared.
+  /// Adds GPUs to a node that is declared anew with more of them.
   void grow_node(NodeIndex node, int gpus);
   void remove_pool(PoolIndex pool);
   void remove_node(NodeIndex node);
@@ -49,6 +49,7 @@ class Fleet {
     visit("pools", self.pools_);
     visit("nodes", self.nodes_);
     visit("gpus", self.gpus_);
+    visit("retiredGenerations", self.retired_generations_);
   }
   /// Rebuilds the name tables after a snapshot was read into `fields`.
   void reindex();
@@ -57,6 +58,9 @@ class Fleet {
   std::vector<Pool> pools_;
   std::vector<Node> nodes_;
   std::vector<Gpu> gpus_;
+  /// The last generation on any GPU of a removed node, by name: its agent may still know slices by
+  /// such numbers when a node of that name is declared again.
+  std::map<std::string, std::uint64_t, std::less<>> retired_generations_;
   std::map<std::string, PoolIndex, std::less<>> pool_by_name_;
   std::map<std::string, NodeIndex, std::less<>> node_by_name_;
   std::vector<std::vector<NodeIndex>> nodes_by_pool_;

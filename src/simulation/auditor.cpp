@@ -131,6 +131,7 @@ std::string Auditor::unsettled(const control::State& state) const {
     if (lease.state == LeaseState::kProvisioning || lease.state == LeaseState::kReleasing)
       return name_of(id) + " is " + std::string(to_string(lease.state));
   for (const auto& node : state.fleet().nodes()) {
+    if (node.name.empty()) continue;  // deleted
     if (node.phase != fleet::NodePhase::kReady) return "node " + node.name + " is lost";
     const auto seen = nodes_.at(node.name)->machine().observe();
     for (const auto index : node.gpus) {

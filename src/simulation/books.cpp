@@ -34,7 +34,18 @@ class Entry {
     known->memory = event.memory;
     const auto index = static_cast<std::size_t>(known - b_.nodes_.begin());
     for (; known->gpus < static_cast<std::size_t>(event.gpus); ++known->gpus)
-      b_.gpus_.push_back({.node = index});
+      b_.gpus_.push_back({.node = index, .last_generation = b_.retired_[event.name]});
+  }
+  void operator()(const control::NodeDeleted& event) {
+    const auto known = std::ranges::find(b_.nodes_, event.name, &Books::NodePage::name);
+    need(known != b_.nodes_.end(), "a node was deleted that is not there");
+    for (const auto& page : b_.gpus_) {
+      if (&b_.nodes_[page.node] != &*known) continue;
+      need(page.held.empty(), "a node was deleted with slices on it");
+      auto& last = b_.retired_[event.name];
+      last = std::max(last, page.last_generation);
+    }
+    *known = {};  // its place stays: later nodes are numbered on
   }
   void operator()(const control::NodeCordoned& event) {
     node(event.node).cordoned = event.cordoned;
@@ -64,6 +75,9 @@ class Entry {
   }
   void operator()(const control::RequestForgotten& event) {
     need(request::terminal(request(event.request).state), "a living request was forgotten");
+    for (const auto& [id, page] : b_.leases_)
+      need(page.lease.request != event.request || page.ended,
+           "a request was forgotten that still holds slices");
     b_.leases_.erase(request(event.request).lease);
     b_.requests_.erase(event.request);
   }
@@ -147,6 +161,12 @@ class Entry {
   }
   fleet::Cost& use_of(const request::Lease& lease) const {
     return b_.use_[{lease.team, b_.pools_.at(lease.pool.value()).name}];
+  }
+  bool deletes(const std::string& node) const {
+    return std::ranges::any_of(record_.events, [&](const auto& event) {
+      const auto* deleted = std::get_if<control::NodeDeleted>(&event);
+      return deleted != nullptr && deleted->name == node;
+    });
   }
   void set(const Books::LeasePage& page, RequestState state) const {
     request(page.lease.request).state = state;
@@ -256,7 +276,8 @@ void Entry::operator()(const control::LeaseEnding& event) {
       need(some_slice_failed_, "a device failed that did not");
       break;
     case Reason::kNodesAway:
-      need(!node(page.lease.node).ready, "a node is away that is not");
+      need(!node(page.lease.node).ready || deletes(node(page.lease.node).name),
+           "a node is away that is not");
       break;
     default:
       need(false, "a lease ended for no reason known");

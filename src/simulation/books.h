@@ -68,6 +68,7 @@ class Books {
   std::vector<fleet::Pool> pools_;
   std::vector<NodePage> nodes_;
   std::vector<GpuPage> gpus_;
+  std::map<std::string, std::uint64_t> retired_;  ///< last generation of a deleted node, by name
   std::map<request::RequestId, RequestPage> requests_;
   std::map<request::LeaseId, LeasePage> leases_;
   std::map<std::pair<std::string, std::string>, fleet::Cost> use_;  ///< by (team, pool)

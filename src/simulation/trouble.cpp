@@ -12,6 +12,7 @@ using device::ErrorCode;
 using device::OperationKind;
 using journal::MemoryJournal;
 
+const tenancy::Actor kAdministrator{"administrator", tenancy::Role::kAdmin, {}};
 const tenancy::Actor kTechnician{"technician", tenancy::Role::kOperator, {}};
 
 Duration seconds(std::uint64_t count) {
@@ -100,7 +101,9 @@ void Trouble::strike_device(Node& node, device::GpuNumber gpu) {
 
 void Trouble::strike_node(Node& node) {
   const auto span = seconds(5 + random_.below(400));
-  switch (random_.below(6)) {
+  switch (random_.below(7)) {
+    case 6:
+      return write_off(node);
     case 0:
     case 1:
     case 2:
@@ -119,6 +122,29 @@ void Trouble::strike_node(Node& node) {
       node.power_off();
       return restart_agent(node, span + 2min);
   }
+}
+
+/// The machine burns, with all it holds; another comes in its place under the same name.
+void Trouble::write_off(Node& node) {
+  if (!control_.up()) return;
+  const auto& fleet = control_.state().fleet();
+  const auto index = fleet.find_node(node.name());
+  if (!index) return;  // burnt already
+  const auto& known = fleet.node(*index);
+  const control::PutNode declared{node.name(), fleet.pool(known.pool).name,
+                                  static_cast<int>(known.gpus.size()), known.cpu, known.memory};
+  if (!control_.execute(control::DeleteNode{node.name(), true}, kAdministrator)) return;
+  faults_.count("node-written-off");
+  node.power_off();
+  restart_agent(node, seconds(20 + random_.below(600)));
+  declare(declared);
+}
+
+/// Tries until it is answered.
+void Trouble::declare(const control::PutNode& node) {
+  agenda_.after(seconds(5 + random_.below(300)), [this, node] {
+    if (!control_.up() || !control_.execute(node, kAdministrator)) declare(node);
+  });
 }
 
 void Trouble::restart_agent(Node& node, Duration away) {

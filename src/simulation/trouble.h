@@ -32,6 +32,8 @@ class Trouble {
   void strike_control();
   void kill_control();
   void fail_append();
+  void write_off(Node& node);
+  void declare(const control::PutNode& node);
   void restart_agent(Node& node, Duration away);
   void repair();
   void repair_gpu(const std::string& name);

@@ -136,17 +136,35 @@ void Workload::approve_some() {
   agenda_.after(seconds(60 + random_.below(120)), [this] { approve_some(); });
 }
 
-/// Cordons come and go; limits and tiers change under running leases.
+/// A pool offers less for a while.
+void Workload::withdraw(fleet::Pool pool) {
+  if (pool.technologies.size() < 2) return;
+  auto poorer = pool;
+  poorer.technologies.erase(poorer.technologies.begin() +
+                            static_cast<std::ptrdiff_t>(random_.below(poorer.technologies.size())));
+  insist(control::PutPool{poorer}, kAdmin);
+  agenda_.after(seconds(60 + random_.below(900)),
+                [this, pool] { insist(control::PutPool{pool}, kAdmin); });
+}
+
+/// Cordons come and go; pools, limits and tiers change under running leases.
 void Workload::administrate() {
   if (calm_) return;
   const auto& node = plan_.nodes[random_.below(plan_.nodes.size())].name;
-  switch (random_.below(5)) {
+  switch (random_.below(6)) {
     case 0:
       insist(control::Cordon{node, true}, kOperator);
       agenda_.after(seconds(60 + random_.below(900)), [this, node] {
         insist(control::Cordon{node, false}, kOperator);
       });
       break;
+    case 5: {
+      if (!control_.up()) break;
+      const auto& fleet = control_.state().fleet();
+      const auto pool = fleet.find_pool(plan_.pools[random_.below(plan_.pools.size())]);
+      if (pool) withdraw(fleet.pool(*pool));
+      break;
+    }
     case 1:
     case 2:
       insist(control::PutTeam{random_team(plan_.teams[random_.below(plan_.teams.size())], plan_,

@@ -39,6 +39,7 @@ class Workload {
   void act_on(request::RequestId id);
   void approve_some();
   void administrate();
+  void withdraw(fleet::Pool pool);
   request::Need random_need();
   /// Tries a command of one actor until it is answered, a few times.
   void insist(control::Command command, const tenancy::Actor& actor, int tries = 20);

@@ -17,13 +17,28 @@ TEST(SeedsTest, WorldsFullOfTroubleKeepEveryPromise) {
   EXPECT_EQ(report.seeds, kSeeds);
   EXPECT_LE(report.void_runs, kSeeds / 10) << "too little happens";
   EXPECT_GT(report.granted, kSeeds * 30);
-  for (const auto* name : {"agent-restarted",   "answer-lost",         "control-killed",
-                           "device-call-fails", "device-create-fails", "device-hangs",
-                           "device-in-use",     "gpu-error",           "gpu-lost",
-                           "journal-refuses",   "journal-torn",        "journal-torn-tail",
-                           "journal-unheard",   "memory-left-over",    "message-doubled",
-                           "message-late",      "message-lost",        "node-cut-off",
-                           "node-lost",         "node-rebooted",       "process-refuses-to-die"})
+  for (const auto* name : {"agent-restarted",
+                           "answer-lost",
+                           "control-killed",
+                           "device-call-fails",
+                           "device-create-fails",
+                           "device-hangs",
+                           "device-in-use",
+                           "gpu-error",
+                           "gpu-lost",
+                           "journal-refuses",
+                           "journal-torn",
+                           "journal-torn-tail",
+                           "journal-unheard",
+                           "memory-left-over",
+                           "message-doubled",
+                           "message-late",
+                           "message-lost",
+                           "node-cut-off",
+                           "node-lost",
+                           "node-rebooted",
+                           "node-written-off",
+                           "process-refuses-to-die"})
     EXPECT_TRUE(report.faults.contains(name)) << name << " never happened";
 }
 
