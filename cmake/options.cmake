@@ -6,7 +6,9 @@ target_compile_options(tessera_flags INTERFACE
   -Wno-missing-field-initializers
   # g++ 12 reports these inside libstdc++ itself at -O2 (std::expected, std::variant).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
-    -Wno-array-bounds>)
+    -Wno-array-bounds>
+  # clang reports what g++'s own headers deprecate inside themselves (std::ranges::stable_sort).
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 if(TESSERA_SANITIZE)
   # Undefined behaviour ends the run: a finding that only prints passes unseen.
   add_compile_options(-fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all
