@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
+
 namespace tessera::base {
 
 /// Things by serial number (base/id.h), for numbers that are handed out one after the other: found
@@ -115,6 +117,12 @@ class SerialTable {
   const_iterator end() const { return {&blocks_, blocks_.size(), 0}; }
   iterator find(Id id) { return find_in<value_type>(id); }
   const_iterator find(Id id) const { return find_in<const value_type>(id); }
+  /// The thing with this number, which must be there (CHECK).
+  T& at(Id id) {
+    const auto found = find(id);
+    CHECK(found != end());
+    return found->second;
+  }
   /// The first thing with this number or a higher one.
   const_iterator lower_bound(Id id) const {
     const auto block = block_from(id.value() / kBlock);
