@@ -61,13 +61,13 @@ bool GpuClasses::remove(GpuIndex gpu) {
 void GpuClasses::describe(GpuClass& fresh, const GpuModel& model, const Pool& pool) {
   fresh.free =
       pool.fixed() ? 0 : static_cast<std::int32_t>(free_for_shares(model, fresh.occupancy));
-  for (std::size_t i = 0; i < model.profiles.size(); ++i) {
-    if (!model.profiles[i].plain() || !pool.offers(Technology::kMig)) continue;
-    const Candidate candidate{.pool = fresh.pool,
-                              .technology = Technology::kMig,
-                              .profile = static_cast<std::uint16_t>(i)};
+  for (const auto profile : model.plain_by_size) {
+    if (!pool.offers(Technology::kMig)) break;
+    const Candidate candidate{
+        .pool = fresh.pool, .technology = Technology::kMig, .profile = profile};
     if (const auto found = fit(model, pool, fresh.occupancy, candidate))
-      fresh.fits.emplace_back(candidate.profile, *found);
+      fresh.mig_offers.push_back(
+          {candidate.profile, room(model, pool, fresh.occupancy, candidate), *found});
   }
   if (pools_.size() <= fresh.pool.value()) pools_.resize(fresh.pool.value() + 1);
   auto& by_profile = pools_[fresh.pool.value()].by_profile;
@@ -80,8 +80,8 @@ template <class Act>
 void GpuClasses::each_order(const GpuClass& filed, Act act) {
   auto& orders = pools_[filed.pool.value()];
   const auto& occupancy = filed.occupancy;
-  for (const auto& [profile, found] : filed.fits)
-    act(orders.by_profile[profile], Ranked{rank_of(found, occupancy), &filed});
+  for (const auto& offer : filed.mig_offers)
+    act(orders.by_profile[offer.profile], Ranked{rank_of(offer.fit, occupancy), &filed});
   if (occupancy.empty())
     act(orders.empty, Ranked{std::popcount(occupancy.idle), &filed});
   else if (occupancy.technology == Technology::kVgpu)
@@ -114,7 +114,7 @@ std::optional<Pick> GpuClasses::pick(const GpuModel& model, const Pool& pool,
     if (candidate.profile >= orders.by_profile.size()) return std::nullopt;
     for (const auto& ranked : orders.by_profile[candidate.profile]) {
       if (ranked.members->members.empty()) continue;
-      return Pick{ranked.members->members.front(), *ranked.members->mig_fit(candidate.profile)};
+      return Pick{ranked.members->members.front(), ranked.members->offer(candidate.profile)->fit};
     }
     return std::nullopt;
   }

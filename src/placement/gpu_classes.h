@@ -15,16 +15,22 @@ namespace tessera::placement {
 
 /// GPUs of one pool with equal Occupancy are interchangeable and form a class.
 struct GpuClass {
+  /// What such a GPU offers a plain MIG profile.
+  struct MigOffer {
+    std::uint16_t profile = 0;
+    std::int64_t room = 0;
+    Fit fit;
+  };
   fleet::PoolIndex pool;
   fleet::Occupancy occupancy;
-  std::int32_t free = 0;                            ///< for shares, in thousandths of a GPU
-  std::vector<std::pair<std::uint16_t, Fit>> fits;  ///< per plain MIG profile that fits
+  std::int32_t free = 0;             ///< for shares, in thousandths of a GPU
+  std::vector<MigOffer> mig_offers;  ///< of the profiles that fit
   base::SortedSet<fleet::GpuIndex> members;
 
-  /// The best way to put a slice there by MIG.
-  const Fit* mig_fit(std::uint16_t profile) const {
-    for (const auto& [its, fit] : fits)
-      if (its == profile) return &fit;
+  /// Null if no slice of the profile fits.
+  const MigOffer* offer(std::uint16_t profile) const {
+    for (const auto& one : mig_offers)
+      if (one.profile == profile) return &one;
     return nullptr;
   }
 };

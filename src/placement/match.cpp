@@ -52,6 +52,7 @@ class TierMatch {
       : world_(world), need_(need), tier_(tier), any_nodes_(any_nodes) {}
 
   void collect() {
+    found_.reserve(8);  // what most needs have
     const auto& pools = world_.fleet.pools();
     for (std::size_t i = 0; i < pools.size(); ++i) {
       const auto& pool = pools[i];
@@ -74,18 +75,22 @@ class TierMatch {
     const auto name = [&](std::size_t i) -> const std::string& {
       return world_.fleet.pool(found_[i].pool).name;
     };
-    std::ranges::stable_sort(order, [&](const auto& a, const auto& b) {
+    const auto before = [&](const auto& a, const auto& b) {
       return a.first != b.first ? a.first < b.first : name(a.second) < name(b.second);
-    });
-    std::vector<Candidate> sorted;
-    sorted.reserve(order.size());
+    };
+    if (!std::ranges::is_sorted(order, before)) {
+      std::ranges::stable_sort(order, before);
+      std::vector<Candidate> sorted;
+      sorted.reserve(found_.size());
+      for (const auto& [rank, i] : order) sorted.push_back(found_[i]);
+      found_ = std::move(sorted);
+    }
     std::uint16_t group = 0;
     for (std::size_t i = 0; i < order.size(); ++i) {
       if (i > 0 && order[i].first != order[i - 1].first) ++group;
-      sorted.push_back(found_[order[i].second]);
-      sorted.back().group = group;
+      found_[i].group = group;
     }
-    return sorted;
+    return std::move(found_);
   }
 
   bool isolation_met() const { return isolation_met_; }

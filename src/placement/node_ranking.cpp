@@ -69,8 +69,7 @@ class Place {
     std::int64_t sum = 0;
     for (const auto gpu : gpus_) {
       if (sum >= most) break;
-      if (const auto* filed = classes_.of(gpu))
-        sum += room(model_, pool_, filed->occupancy, need_.slice);
+      if (const auto* filed = classes_.of(gpu)) sum += room_on(*filed);
     }
     return sum;
   }
@@ -121,8 +120,15 @@ class Place {
   std::optional<Fit> fit_on(const GpuClass& filed) const {
     if (need_.slice.technology != Technology::kMig)
       return fit(model_, pool_, filed.occupancy, need_.slice);
-    const auto* known = filed.mig_fit(need_.slice.profile);
-    return known != nullptr ? std::optional(*known) : std::nullopt;
+    const auto* offer = filed.offer(need_.slice.profile);
+    return offer != nullptr ? std::optional(offer->fit) : std::nullopt;
+  }
+
+  std::int64_t room_on(const GpuClass& filed) const {
+    if (need_.slice.technology != Technology::kMig)
+      return room(model_, pool_, filed.occupancy, need_.slice);
+    const auto* offer = filed.offer(need_.slice.profile);
+    return offer != nullptr ? offer->room : 0;
   }
 
   const NodeView& view_;
@@ -145,7 +151,7 @@ NodeRoom without(NodeRoom room, HostNeed host) {
 
 }  // namespace
 
-NodeRoom room_of(const NodeView& view, NodeIndex node) {
+NodeLook look_at(const NodeView& view, NodeIndex node) {
   const auto& entry = view.index.nodes().of(node);
   NodeRoom room{.cpu = entry.cpu, .memory = entry.memory};
   for (const auto gpu : view.fleet.node(node).gpus) {
@@ -154,19 +160,20 @@ NodeRoom room_of(const NodeView& view, NodeIndex node) {
     room.appeal += view.index.worth().appeal(entry.pool, filed->free);
     room.empty += filed->occupancy.empty() ? 1 : 0;
   }
-  return room;
+  return {room, std::nullopt};
 }
 
 std::optional<double> loss_on(const NodeView& view, const NodeNeed& need, NodeIndex node,
-                              const NodeRoom& room, float before) {
+                              NodeLook& before) {
   if (!view.index.nodes().of(node).has(need.host)) return std::nullopt;
   const Place place(view, need, node);
-  const auto after = without(room, need.host);
+  const auto after = without(before.room, need.host);
   double loss = 0;
   if (by_worth(need.slice)) {
     const auto left = place.worth_after(after);
     if (!left) return std::nullopt;
-    loss = (static_cast<double>(before) - static_cast<double>(*left)) / kMilli;
+    if (!before.worth) before.worth = view.index.worth().of(need.slice.pool, before.room);
+    loss = (static_cast<double>(*before.worth) - static_cast<double>(*left)) / kMilli;
   } else if (need.count == 1) {
     const auto best =
         place.best_gpu([](const GpuClass&, const Fit& found) { return loss_of(found); });
@@ -187,7 +194,7 @@ std::vector<Pick> picks_on(const NodeView& view, const NodeNeed& need, NodeIndex
   if (need.count != 1 || need.slice.technology == Technology::kWhole) return place.packed();
   std::optional<Pick> best;
   if (by_worth(need.slice)) {
-    const auto room = without(room_of(view, node), need.host);
+    const auto room = without(look_at(view, node).room, need.host);
     // Of GPUs that are worth the same afterwards, the one that loses fewest idle instances.
     best = place.best_gpu([&](const GpuClass& filed, const Fit& found) {
       const auto left =
@@ -267,11 +274,11 @@ void NodeRankings::catch_up(const NodeView& view, const NodeNeed& need, Order& o
   if (order.tuning == view.index.tuning() && nodes.remembers(order.seen)) {
     for (auto change = order.seen; change < next; ++change)
       if (const auto node = nodes.changed_at(change); nodes.of(node).changed == change)
-        look_at(view, need, order, node);
+        enter(view, need, order, node);
   } else {
     order.heap.clear();
     for (const auto node : view.fleet.nodes_of(need.slice.pool))
-      if (nodes.knows(node)) look_at(view, need, order, node);
+      if (nodes.knows(node)) enter(view, need, order, node);
   }
   order.seen = next;
   order.tuning = view.index.tuning();
@@ -281,17 +288,14 @@ void NodeRankings::catch_up(const NodeView& view, const NodeNeed& need, Order& o
   std::ranges::make_heap(order.heap, worse<Entry, Entry>);
 }
 
-void NodeRankings::look_at(const NodeView& view, const NodeNeed& need, Order& order,
-                           NodeIndex node) {
+void NodeRankings::enter(const NodeView& view, const NodeNeed& need, Order& order, NodeIndex node) {
   const auto& entry = view.index.nodes().of(node);
   if (entry.pool != need.slice.pool || !entry.has(need.host)) return;
-  if (node.value() >= before_.size()) before_.resize(view.index.nodes().size());
-  auto& before = before_[node.value()];
-  if (before.changed != entry.changed || before.tuning != view.index.tuning()) {
-    before = {entry.changed, view.index.tuning(), room_of(view, node), 0};
-    before.worth = view.index.worth().of(entry.pool, before.room);
-  }
-  const auto loss = loss_on(view, need, node, before.room, before.worth);
+  if (node.value() >= known_.size()) known_.resize(view.index.nodes().size());
+  auto& known = known_[node.value()];
+  if (known.changed != entry.changed || known.tuning != view.index.tuning())
+    known = {entry.changed, view.index.tuning(), look_at(view, node)};
+  const auto loss = loss_on(view, need, node, known.look);
   if (!loss) return;
   order.heap.push_back({*loss, node, entry.changed});
   std::ranges::push_heap(order.heap, worse<Entry, Entry>);

@@ -25,18 +25,15 @@ struct NodeNeed {
   HostNeed host;
 };
 
-/// Where the slices go on one node, and what the node loses by it. Comparable for equal needs; for
-/// shares and whole GPUs in GPUs of worth, and across pools.
-struct NodePlace {
-  double loss = 0;
-  std::vector<Pick> picks;
+/// A node as it is. Its worth is worked out when it is first asked for.
+struct NodeLook {
+  NodeRoom room;
+  std::optional<float> worth;
 };
+NodeLook look_at(const NodeView& view, fleet::NodeIndex node);
 
-/// A node's room as Worth sees it.
-NodeRoom room_of(const NodeView& view, fleet::NodeIndex node);
-
-/// What the node loses by the need; nothing if it does not fit there. `before` is the worth of the
-/// node as it is.
+/// What the node loses by the need; nothing if it does not fit there. Comparable for equal needs;
+/// for shares and whole GPUs in GPUs of worth, and across pools.
 ///
 /// - Shares and whole GPUs: how much the node's worth falls (placement/worth.h).
 /// - A MIG instance or a vGPU: future options given up on its GPU (placement/fit.h).
@@ -44,7 +41,7 @@ NodeRoom room_of(const NodeView& view, fleet::NodeIndex node);
 ///
 /// Of equal losses the node with less host CPU left is better.
 std::optional<double> loss_on(const NodeView& view, const NodeNeed& need, fleet::NodeIndex node,
-                              const NodeRoom& room, float before);
+                              NodeLook& before);
 /// The slices' places on a node where loss_on() found room.
 std::vector<Pick> picks_on(const NodeView& view, const NodeNeed& need, fleet::NodeIndex node);
 
@@ -77,21 +74,20 @@ class NodeRankings {
     std::uint64_t tuning = 0;  ///< of the worth that losses were counted in
     std::uint64_t used = 0;    ///< when it was last asked for
   };
-  struct Before {
+  struct Known {
     std::uint64_t changed = 0, tuning = 0;
-    NodeRoom room;
-    float worth = 0;
+    NodeLook look;
   };
   using Key = std::array<std::int64_t, 11>;
   static Key key_of(const NodeNeed& need);
 
   Order& order_of(const NodeView& view, const NodeNeed& need);
   void catch_up(const NodeView& view, const NodeNeed& need, Order& order);
-  void look_at(const NodeView& view, const NodeNeed& need, Order& order, fleet::NodeIndex node);
+  void enter(const NodeView& view, const NodeNeed& need, Order& order, fleet::NodeIndex node);
   void make_room(std::size_t nodes);
 
   std::map<Key, Order> orders_;
-  std::vector<Before> before_;  ///< by node
+  std::vector<Known> known_;  ///< by node
   std::uint64_t uses_ = 0;
 };
 

@@ -12,6 +12,7 @@ using fleet::Cost;
 /// The generations of a GPU's idle MIG slices among `instances`.
 std::vector<std::uint64_t> idle_generations(const fleet::Gpu& gpu, catalog::Layout instances) {
   std::vector<std::uint64_t> found;
+  if (instances == 0) return found;
   for (const auto& slice : gpu.slices) {
     const auto* mig = std::get_if<fleet::MigSlice>(&slice.shape);
     if (mig && slice.phase == fleet::SlicePhase::kIdle && (catalog::bit(mig->instance) & instances))

@@ -126,9 +126,8 @@ class TestFleet {
     const NodeView view{catalog_, fleet_, index_};
     const NodeNeed wanted{matched->candidates.front(), need.count, {need.cpu, need.host_memory}};
     for (const auto node : fleet_.nodes_of(wanted.slice.pool)) {
-      const auto room = room_of(view, node);
-      const auto loss =
-          loss_on(view, wanted, node, room, index_.worth().of(wanted.slice.pool, room));
+      auto look = look_at(view, node);
+      const auto loss = loss_on(view, wanted, node, look);
       if (loss && (!least || *loss < *least)) least = loss;
     }
     return least;
