@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "base/quantity.h"
+#include "base/serial_table.h"
 #include "base/time.h"
 
 /// What kind of value a described field is (see base/fields.h): the vocabulary in which a codec,
@@ -40,7 +41,7 @@ concept OptionalKind = detail::kMadeFrom<T, std::optional>;
 template <class T>
 concept ListKind = detail::kMadeFrom<T, std::vector>;
 template <class T>
-concept MapKind = detail::kMadeFrom<T, std::map>;
+concept MapKind = detail::kMadeFrom<T, std::map> || detail::kMadeFrom<T, SerialTable>;
 template <class T>
 concept VariantKind = detail::kMadeFrom<T, std::variant>;
 template <class T>

@@ -15,6 +15,19 @@ void check_placements(const GpuModel& model) {
                 model.key + " " + profile.name + ": a placement beyond the axis");
 }
 
+std::vector<std::uint16_t> plain_by_size(const GpuModel& model) {
+  std::vector<std::uint16_t> plain;
+  for (std::size_t i = 0; i < model.profiles.size(); ++i)
+    if (model.profiles[i].plain() && !model.profiles[i].placements.empty())
+      plain.push_back(static_cast<std::uint16_t>(i));
+  std::ranges::stable_sort(plain, {}, [&](std::uint16_t i) {
+    const auto& profile = model.profiles[i];
+    return profile.compute_slices * model.memory_slices +
+           profile.memory_slices * model.compute_slices;
+  });
+  return plain;
+}
+
 }  // namespace
 
 std::optional<std::size_t> GpuModel::find_profile(std::string_view name) const {
@@ -44,6 +57,7 @@ Catalog::Catalog(std::vector<GpuModel> models) : models_(std::move(models)) {
       CHECK_MSG(pci_ids.insert(pci_id).second, model.key + ": a PCI id of another model");
     check_placements(model);
     model.layouts = LayoutTable(model.profiles);
+    model.plain_by_size = plain_by_size(model);
   }
 }
 

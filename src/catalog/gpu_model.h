@@ -76,6 +76,9 @@ struct GpuModel {
   std::vector<MigProfile> profiles;
   std::vector<VgpuType> vgpu_types;
   LayoutTable layouts;  ///< of `profiles`; empty without MIG
+  /// The plain profiles that have places, from the least of compute and memory together upwards;
+  /// equals in the order of `profiles`.
+  std::vector<std::uint16_t> plain_by_size;
 
   bool mig_capable() const { return !profiles.empty(); }
   const MigProfile& profile_of(InstanceIndex instance) const {
@@ -89,8 +92,8 @@ struct GpuModel {
 /// All models known. Immutable after construction, freely shared between threads.
 class Catalog {
  public:
-  /// Takes models whose `layouts` are still empty and builds those. Keys, names and PCI ids must
-  /// be unique, and every placement must lie on its model's axis (CHECK).
+  /// Takes models whose `layouts` and `plain_by_size` are still empty and builds those. Keys, names
+  /// and PCI ids must be unique, and every placement must lie on its model's axis (CHECK).
   explicit Catalog(std::vector<GpuModel> models);
 
   /// The models of data/gpu_models.json, compiled in.

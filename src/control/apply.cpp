@@ -25,11 +25,15 @@ class Applier {
       for (const auto& [id, lease] : s_.leases_)
         if (lease.tier == event.tier.name) act(lease);
     };
-    each([&](const request::Lease& lease) { s_.unfile(lease); });
+    each([&](const request::Lease& lease) { s_.refile(lease, s_.file_of(lease), {}); });
     s_.tiers_[event.tier.name] = event.tier;
-    each([&](const request::Lease& lease) { s_.file(lease); });
+    each([&](const request::Lease& lease) { s_.refile(lease, {}, s_.file_of(lease)); });
+    retune();
   }
-  void operator()(const TierDeleted& event) { s_.tiers_.erase(event.name); }
+  void operator()(const TierDeleted& event) {
+    s_.tiers_.erase(event.name);
+    retune();
+  }
   void operator()(const TeamPut& event) { s_.teams_[event.team.name] = event.team; }
   void operator()(const TeamDeleted& event) { s_.teams_.erase(event.name); }
 
@@ -46,10 +50,12 @@ class Applier {
       }
     }
     s_.index_.refresh_pool(index, s_.fleet_, *s_.catalog_);
+    retune();
   }
 
   void operator()(const PoolDeleted& event) {
     s_.fleet_.remove_pool(*s_.fleet_.find_pool(event.name));
+    retune();
   }
 
   void operator()(const NodePut& event) {
@@ -122,6 +128,8 @@ class Applier {
     s_.next_request_ = id.next();
     const auto [at, fresh] = s_.requests_.emplace(id, event.request);
     s_.file(at->second);
+    s_.file_key(at->second);
+    if (s_.demand_.observe(event.request.need, event.request.tier)) retune();
   }
 
   void operator()(const RequestMoved& event) {
@@ -133,6 +141,7 @@ class Applier {
     CHECK(found != s_.requests_.end());
     CHECK(found->second.open_leases == 0);
     s_.unfile(found->second);
+    s_.unfile_key(found->second);
     s_.leases_.erase(event.lease);
     s_.requests_.erase(found);
   }
@@ -148,7 +157,8 @@ class Applier {
       refresh(leased.gpu);
     }
     forget_if_ended(s_.requests_.at(lease.request).lease);
-    s_.file(s_.leases_.emplace(lease.id, lease).first->second);
+    s_.leases_.emplace(lease.id, lease);
+    s_.refile(lease, {}, s_.file_of(lease));
     change_host_use(lease, 1);
     change(lease.request, [&](request::Request& request) { follow(request, event); });
   }
@@ -254,9 +264,9 @@ class Applier {
   const request::Lease& change(LeaseId id, Change change) {
     const auto found = s_.leases_.find(id);
     CHECK(found != s_.leases_.end());
-    s_.unfile(found->second);
+    const auto before = s_.file_of(found->second);
     change(found->second);
-    s_.file(found->second);
+    s_.refile(found->second, before, s_.file_of(found->second));
     return found->second;
   }
 
@@ -317,9 +327,10 @@ class Applier {
     auto& node = s_.fleet_.node(lease.node);
     node.cpu_used += lease.cpu * sign;
     node.memory_used += lease.host_memory * sign;
-    refresh(lease.node);
+    s_.index_.refresh_host(lease.node, s_.fleet_);
   }
 
+  void retune() { s_.index_.retune(s_.demand_.typical(), s_.fleet_, *s_.catalog_, s_.tiers_); }
   void refresh(GpuIndex gpu) { s_.index_.refresh(gpu, s_.fleet_, *s_.catalog_); }
   void refresh(NodeIndex node) { s_.index_.refresh_node(node, s_.fleet_, *s_.catalog_); }
 

@@ -24,8 +24,8 @@ struct LeastRole {
 
 class Decider {
  public:
-  Decider(const State& state, const Actor& actor, Instant now)
-      : state_(state), actor_(actor), now_(now) {}
+  Decider(const State& state, const Actor& actor, Instant now, placement::NodeRankings* rankings)
+      : state_(state), actor_(actor), now_(now), rankings_(rankings) {}
 
   Decision operator()(const PutTier& command) const { return decide_put(state_, command); }
   Decision operator()(const PutTeam& command) const { return decide_put(state_, command); }
@@ -41,10 +41,10 @@ class Decider {
   Decision operator()(const PutToken& command) const { return decide_token(state_, command); }
   Decision operator()(const DeleteToken& command) const { return decide_token(state_, command); }
   Decision operator()(const Submit& command) const {
-    return decide_submit(state_, command, actor_, now_);
+    return decide_submit(state_, command, actor_, now_, rankings_);
   }
   Decision operator()(const Approve& command) const {
-    return decide_approve(state_, command, now_);
+    return decide_approve(state_, command, now_, rankings_);
   }
   Decision operator()(const Reject& command) const { return decide_reject(state_, command); }
   Decision operator()(const Cancel& command) const {
@@ -70,19 +70,24 @@ class Decider {
   const State& state_;
   const Actor& actor_;
   Instant now_;
+  placement::NodeRankings* rankings_;
 };
 
 }  // namespace
 
-base::Result<std::vector<Event>> decide(const State& state, const Command& command,
-                                        const Actor& actor, Instant now) {
+Decision decide(const State& state, const Command& command, const Actor& actor, Instant now) {
+  return decide(state, command, actor, now, nullptr);
+}
+
+Decision decide(const State& state, const Command& command, const Actor& actor, Instant now,
+                placement::NodeRankings* rankings) {
   const auto least = std::visit(LeastRole{}, command);
   if (!actor.at_least(least))
     return fail(Reason::kForbidden,
                 "this takes the role " + std::string(to_string(least)) + ", " + actor.name +
                     " has " + std::string(to_string(actor.role)),
                 {}, "ask an administrator for a token with that role");
-  return std::visit(Decider(state, actor, now), command);
+  return std::visit(Decider(state, actor, now, rankings), command);
 }
 
 }  // namespace tessera::control

@@ -29,9 +29,16 @@ Decision decide_delete(const State& state, const DeleteNode& command, Instant no
 Decision decide_token(const State& state, const PutToken& command);
 Decision decide_token(const State& state, const DeleteToken& command);
 
+/// decide() with what placing remembers, where the caller may change the state; the answer is the
+/// same.
+Decision decide(const State& state, const Command& command, const Actor& actor, Instant now,
+                placement::NodeRankings* rankings);
+
 // decide_leases.cpp
-Decision decide_submit(const State& state, const Submit& command, const Actor& actor, Instant now);
-Decision decide_approve(const State& state, const Approve& command, Instant now);
+Decision decide_submit(const State& state, const Submit& command, const Actor& actor, Instant now,
+                       placement::NodeRankings* rankings);
+Decision decide_approve(const State& state, const Approve& command, Instant now,
+                        placement::NodeRankings* rankings);
 Decision decide_reject(const State& state, const Reject& command);
 Decision decide_cancel(const State& state, const Cancel& command, const Actor& actor);
 Decision decide_renew(const State& state, const Renew& command, const Actor& actor, Instant now);
@@ -42,7 +49,8 @@ Decision decide_tick(const State& state, Instant now);
 LeaseGranted grant(const State& state, const request::Request& request, const placement::Spot& spot,
                    Instant now);
 /// What placement looks at, for one team. `team` must live in `state`.
-placement::World world_of(const State& state, const tenancy::Team& team);
+placement::World world_of(const State& state, const tenancy::Team& team,
+                          placement::NodeRankings* rankings = nullptr);
 /// The need of a waiting request: within the tier it was matched to.
 request::Need matched_need(const request::Request& request);
 

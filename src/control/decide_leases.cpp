@@ -60,7 +60,7 @@ bool approved_at_once(const tenancy::Tier& tier, const placement::Candidate& lea
 /// Grants an approved request, or queues it with the reason.
 void place_or_queue(const State& state, const Request& request, const placement::Match& match,
                     const placement::World& world, Instant now, Events& events) {
-  auto placed = placement::place(world, match, matched_need(request));
+  auto placed = placement::place(world, match, request.need);
   if (placed)
     events.push_back(grant(state, request, *placed, now));
   else
@@ -85,9 +85,10 @@ base::Result<OwnLease> own_lease(const State& state, LeaseId id, const Actor& ac
 
 }  // namespace
 
-placement::World world_of(const State& state, const tenancy::Team& team) {
-  return {state.catalog(), state.fleet(), state.index(),
-          state.tiers(),   team,          state.use_by(team.name)};
+placement::World world_of(const State& state, const tenancy::Team& team,
+                          placement::NodeRankings* rankings) {
+  return {state.catalog(),         state.fleet(), state.index(), state.tiers(), team,
+          state.use_by(team.name), rankings};
 }
 
 Need matched_need(const Request& request) {
@@ -128,7 +129,8 @@ LeaseGranted grant(const State& state, const Request& request, const placement::
   return event;
 }
 
-Decision decide_submit(const State& state, const Submit& command, const Actor& actor, Instant now) {
+Decision decide_submit(const State& state, const Submit& command, const Actor& actor, Instant now,
+                       placement::NodeRankings* rankings) {
   const auto* team = state.find_team(command.team);
   if (!team) return unknown("team", command.team);
   if (!actor.may_act_for(command.team)) return not_yours(actor, command.team);
@@ -138,7 +140,7 @@ Decision decide_submit(const State& state, const Submit& command, const Actor& a
     return fail(Reason::kConflict, "this Idempotency-Key was used for another request",
                 "Idempotency-Key", "use a fresh key for a new request");
   }
-  const auto world = world_of(state, *team);
+  const auto world = world_of(state, *team, rankings);
   const auto matched = placement::match(world.for_matching(), command.need);
   if (!matched) return std::unexpected(matched.error());
 
@@ -156,14 +158,20 @@ Decision decide_submit(const State& state, const Submit& command, const Actor& a
     request.reason = Reason::kAwaitingApproval;
     request.message =
         "larger or longer than tier " + request.tier + " approves by itself: an operator decides";
-    return Events{RequestSubmitted{std::move(request)}};
+    Events events;
+    events.emplace_back(RequestSubmitted{std::move(request)});
+    return events;
   }
-  Events events{RequestSubmitted{request}};
-  place_or_queue(state, request, *matched, world, now, events);
+  Events events;
+  events.reserve(2);
+  const auto& submitted = events.emplace_back(RequestSubmitted{std::move(request)});
+  place_or_queue(state, std::get<RequestSubmitted>(submitted).request, *matched, world, now,
+                 events);
   return events;
 }
 
-Decision decide_approve(const State& state, const Approve& command, Instant now) {
+Decision decide_approve(const State& state, const Approve& command, Instant now,
+                        placement::NodeRankings* rankings) {
   const auto* request = state.find(command.request);
   if (!request) return unknown("request", "req-" + std::to_string(command.request.value()));
   if (request->state != RequestState::kPendingApproval)
@@ -171,7 +179,7 @@ Decision decide_approve(const State& state, const Approve& command, Instant now)
                                          ", only pending-approval can be approved");
   const auto* team = state.find_team(request->team);
   CHECK_MSG(team != nullptr, request->team);
-  const auto world = world_of(state, *team);
+  const auto world = world_of(state, *team, rankings);
   const auto matched = placement::match(world.for_matching(), matched_need(*request));
   if (!matched) return std::unexpected(matched.error());
   Events events{RequestMoved{request->id, RequestState::kApproved, {}, {}, {}}};

@@ -283,6 +283,7 @@ class DerivedMatchesStored final : public Invariant {
     for (std::size_t i = 0; i < state.fleet().pools().size(); ++i) {
       const fleet::PoolIndex pool(i);
       if (fresh.index().totals(pool) != state.index().totals(pool)) return "the totals differ";
+      if (fresh.index().price(pool) != state.index().price(pool)) return "the prices differ";
       for (const auto& [name, team] : state.teams())
         if (fresh.usage(name, pool) != state.usage(name, pool))
           return "use of " + name + " differs";

@@ -15,7 +15,8 @@ auto* find_in(Map& map, const Key& key) {
 
 /// Due times are kept as (when, id) in order.
 template <class Id>
-std::vector<Id> due(const std::set<std::pair<Instant, Id>>& timers, Instant now, std::size_t most) {
+std::vector<Id> due(const base::SortedSet<std::pair<Instant, Id>>& timers, Instant now,
+                    std::size_t most) {
   std::vector<Id> found;
   for (const auto& [at, id] : timers) {
     if (at > now || found.size() == most) break;
@@ -49,6 +50,7 @@ State State::clone() const {
   copy.fleet_ = fleet_;
   copy.requests_ = requests_;
   copy.leases_ = leases_;
+  copy.demand_ = demand_;
   copy.rebuild();
   return copy;
 }
@@ -89,9 +91,9 @@ const placement::UseByPool& State::use_by(std::string_view team) const {
 
 std::optional<Instant> State::next_due() const {
   std::optional<Instant> next;
-  if (!lease_timers_.empty()) next = lease_timers_.begin()->first;
+  if (!lease_timers_.empty()) next = lease_timers_.front().first;
   if (!request_timers_.empty())
-    next = std::min(next.value_or(Instant::max()), request_timers_.begin()->first);
+    next = std::min(next.value_or(Instant::max()), request_timers_.front().first);
   return next;
 }
 
@@ -105,58 +107,58 @@ std::vector<RequestId> State::due_requests(Instant now, std::size_t most) const 
 void State::file(const request::Request& request) {
   if (request.state == request::RequestState::kQueued) waiting_.add(request);
   if (forgettable(request)) request_timers_.emplace(request.ended + kRequestMemory, request.id);
-  if (!request.idempotency_key.empty())
-    request_by_key_[{request.submitted_by, request.idempotency_key}] = request.id;
 }
 
 void State::unfile(const request::Request& request) {
   if (request.state == request::RequestState::kQueued) waiting_.remove(request);
   if (forgettable(request)) request_timers_.erase({request.ended + kRequestMemory, request.id});
+}
+
+void State::file_key(const request::Request& request) {
+  if (!request.idempotency_key.empty())
+    request_by_key_[{request.submitted_by, request.idempotency_key}] = request.id;
+}
+
+void State::unfile_key(const request::Request& request) {
   if (!request.idempotency_key.empty())
     request_by_key_.erase({request.submitted_by, request.idempotency_key});
 }
 
-namespace {
-
-/// When a lease needs attention next: its notice, then its end.
-Instant timer_of(const request::Lease& lease,
-                 const std::map<std::string, tenancy::Tier, std::less<>>& tiers) {
-  if (lease.state != request::LeaseState::kActive) return lease.expires;
-  const auto* tier = find_in(tiers, lease.tier);
-  return tier ? lease.expires - tier->notice : lease.expires;
+State::LeaseFile State::file_of(const request::Lease& lease) const {
+  LeaseFile file{.counted = lease.state != request::LeaseState::kEnded};
+  if (!promised(lease)) return file;
+  file.end = file.timer = lease.expires;
+  if (lease.state != request::LeaseState::kActive) return file;
+  if (const auto* tier = find_tier(lease.tier)) file.timer = lease.expires - tier->notice;
+  return file;
 }
 
-}  // namespace
-
-void State::file(const request::Lease& lease) {
-  if (promised(lease)) {
-    lease_ends_.emplace(lease.expires, lease.id);
-    lease_timers_.emplace(timer_of(lease, tiers_), lease.id);
-  }
-  if (lease.state == request::LeaseState::kEnded) return;
+void State::refile(const request::Lease& lease, const LeaseFile& before, const LeaseFile& after) {
+  const auto move = [&](auto& times, const auto& from, const auto& to) {
+    if (from == to) return;
+    if (from) times.erase({*from, lease.id});
+    if (to) times.insert({*to, lease.id});
+  };
+  move(lease_ends_, before.end, after.end);
+  move(lease_timers_, before.timer, after.timer);
+  if (before.counted == after.counted) return;
+  const int sign = after.counted ? 1 : -1;
   auto& use = use_[lease.team];
   if (use.size() <= lease.pool.value()) use.resize(lease.pool.value() + 1);
-  use[lease.pool.value()] += lease.cost;
+  const auto charge = [&](fleet::Cost& sum) {
+    sum.compute += lease.cost.compute * sign;
+    sum.memory += lease.cost.memory * sign;
+  };
+  charge(use[lease.pool.value()]);
   auto& tier = use_by_tier_[lease.tier];
-  tier.cost += lease.cost;
-  tier.slices += static_cast<int>(lease.slices.size());
-}
-
-void State::unfile(const request::Lease& lease) {
-  if (promised(lease)) {
-    lease_ends_.erase({lease.expires, lease.id});
-    lease_timers_.erase({timer_of(lease, tiers_), lease.id});
-  }
-  if (lease.state == request::LeaseState::kEnded) return;
-  use_[lease.team][lease.pool.value()] -= lease.cost;
-  auto& tier = use_by_tier_[lease.tier];
-  tier.cost -= lease.cost;
-  tier.slices -= static_cast<int>(lease.slices.size());
+  charge(tier.cost);
+  tier.slices += sign * static_cast<int>(lease.slices.size());
 }
 
 void State::rebuild() {
   fleet_.reindex();
-  index_.rebuild(fleet_, *catalog_);
+  index_.rebuild(demand_.typical(), fleet_, *catalog_, tiers_);
+  rankings_ = placement::NodeRankings();
   use_.clear();
   use_by_tier_.clear();
   waiting_.clear();
@@ -166,8 +168,11 @@ void State::rebuild() {
   token_by_digest_.clear();
   request_by_key_.clear();
   for (const auto& [name, token] : tokens_) token_by_digest_[token.digest] = name;
-  for (const auto& [id, request] : requests_) file(request);
-  for (const auto& [id, lease] : leases_) file(lease);
+  for (const auto& [id, request] : requests_) {
+    file(request);
+    file_key(request);
+  }
+  for (const auto& [id, lease] : leases_) refile(lease, {}, file_of(lease));
 }
 
 void State::apply(const Record& record) {

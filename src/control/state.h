@@ -4,11 +4,12 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "base/serial_table.h"
+#include "base/sorted_set.h"
 #include "catalog/gpu_model.h"
 #include "control/event.h"
 #include "control/waiting.h"
@@ -30,7 +31,8 @@ inline constexpr base::Duration kRequestMemory = std::chrono::days(7);
 /// Not thread-safe: its owner (service::Engine, simulation::World) guards it.
 ///
 /// Stored (in snapshots, in the digest): everything visited by `fields`. Derived, rebuilt after a
-/// snapshot is read: the placement index, quota use, the queue, the timers.
+/// snapshot is read: the placement index, quota use, the queue, the timers. Remembered, and no part
+/// of what it says: the rankings.
 class State {
  public:
   explicit State(std::shared_ptr<const catalog::Catalog> catalog);
@@ -46,12 +48,16 @@ class State {
   Instant last_change() const { return last_change_; }
   const fleet::Fleet& fleet() const { return fleet_; }
   const placement::Index& index() const { return index_; }
+  /// What was asked for lately.
+  const placement::Demand& demand() const { return demand_; }
+  /// What placing remembers from one decision to the next. Only for whoever may change the state.
+  placement::NodeRankings& rankings() { return rankings_; }
 
   const std::map<std::string, tenancy::Tier, std::less<>>& tiers() const { return tiers_; }
   const std::map<std::string, tenancy::Team, std::less<>>& teams() const { return teams_; }
   const std::map<std::string, tenancy::Token, std::less<>>& tokens() const { return tokens_; }
-  const std::map<RequestId, request::Request>& requests() const { return requests_; }
-  const std::map<LeaseId, request::Lease>& leases() const { return leases_; }
+  const base::SerialTable<RequestId, request::Request>& requests() const { return requests_; }
+  const base::SerialTable<LeaseId, request::Lease>& leases() const { return leases_; }
 
   const request::Request* find(RequestId id) const;
   const request::Lease* find(LeaseId id) const;
@@ -79,7 +85,7 @@ class State {
   std::vector<LeaseId> due_leases(Instant now, std::size_t most) const;
   std::vector<RequestId> due_requests(Instant now, std::size_t most) const;
   /// When the leases that hold slices end, soonest first.
-  const std::set<std::pair<Instant, LeaseId>>& lease_ends() const { return lease_ends_; }
+  const base::SortedSet<std::pair<Instant, LeaseId>>& lease_ends() const { return lease_ends_; }
 
   /// Applies one step's events. The record's revision must be revision() + 1.
   void apply(const Record& record);
@@ -99,6 +105,7 @@ class State {
     visit("fleet", self.fleet_);
     visit("requests", self.requests_);
     visit("leases", self.leases_);
+    visit("demand", self.demand_);
   }
   /// Rebuilds all that is derived, after a snapshot was read into `fields`.
   void rebuild();
@@ -106,11 +113,21 @@ class State {
  private:
   friend class Applier;
 
-  /// Files a request or lease in the derived tables, or takes it out of them.
+  /// Files a request in the queue and the timers, or takes it out of them.
   void file(const request::Request& request);
   void unfile(const request::Request& request);
-  void file(const request::Lease& lease);
-  void unfile(const request::Lease& lease);
+  /// The same for its Idempotency-Key, which never changes.
+  void file_key(const request::Request& request);
+  void unfile_key(const request::Request& request);
+  /// Where a lease stands in the derived tables.
+  struct LeaseFile {
+    std::optional<Instant> end;    ///< of what is promised
+    std::optional<Instant> timer;  ///< when it needs attention next: its notice, then its end
+    bool counted = false;          ///< in what its team and tier hold
+  };
+  LeaseFile file_of(const request::Lease& lease) const;
+  /// Moves a lease in the derived tables; an empty file is none at all.
+  void refile(const request::Lease& lease, const LeaseFile& before, const LeaseFile& after);
 
   std::shared_ptr<const catalog::Catalog> catalog_;
   std::uint64_t revision_ = 0;
@@ -121,17 +138,19 @@ class State {
   std::map<std::string, tenancy::Team, std::less<>> teams_;
   std::map<std::string, tenancy::Token, std::less<>> tokens_;
   fleet::Fleet fleet_;
-  std::map<RequestId, request::Request> requests_;
-  std::map<LeaseId, request::Lease> leases_;
+  base::SerialTable<RequestId, request::Request> requests_;
+  base::SerialTable<LeaseId, request::Lease> leases_;
+  placement::Demand demand_;
 
   placement::Index index_;
+  placement::NodeRankings rankings_;
   placement::UseByPool no_use_;
   std::map<std::string, placement::UseByPool, std::less<>> use_;
   std::map<std::string, placement::TierUse, std::less<>> use_by_tier_;
   WaitingLines waiting_;
-  std::set<std::pair<Instant, LeaseId>> lease_ends_;
-  std::set<std::pair<Instant, LeaseId>> lease_timers_;
-  std::set<std::pair<Instant, RequestId>> request_timers_;
+  base::SortedSet<std::pair<Instant, LeaseId>> lease_ends_;
+  base::SortedSet<std::pair<Instant, LeaseId>> lease_timers_;
+  base::SortedSet<std::pair<Instant, RequestId>> request_timers_;
   std::map<std::string, std::string, std::less<>> token_by_digest_;
   std::map<std::pair<std::string, std::string>, RequestId> request_by_key_;
 };

@@ -27,11 +27,10 @@ struct MakesRoom {
 };
 
 /// Where the waiting request would go now.
-std::optional<LeaseGranted> try_grant(const State& state, const request::Request& request,
-                                      Instant now) {
+std::optional<LeaseGranted> try_grant(State& state, const request::Request& request, Instant now) {
   const auto* team = state.find_team(request.team);
   CHECK_MSG(team != nullptr, request.team);
-  const auto world = world_of(state, *team);
+  const auto world = world_of(state, *team, &state.rankings());
   const auto need = matched_need(request);
   const auto matched = placement::match(world.for_matching(), need);
   if (!matched) return std::nullopt;
@@ -63,7 +62,7 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   // A clock that was set back stands still until it has caught up: leases cannot end before they
   // began, and intervals of use are never negative.
   const Instant now = std::max(clock, state.last_change());
-  auto decided = decide(state, command, actor, now);
+  auto decided = decide(state, command, actor, now, &state.rankings());
   if (!decided) return std::unexpected(decided.error());
   Record record{state.revision(), now, actor, std::move(*decided)};
   if (record.events.empty()) return record;

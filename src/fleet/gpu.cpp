@@ -32,23 +32,29 @@ const Slice* Gpu::find_idle(const SliceShape& shape) const {
   return found == slices.end() ? nullptr : &*found;
 }
 
+void Occupancy::add(const SliceShape& shape) {
+  ++tenants;
+  technology = technology_of(shape);
+  if (const auto* mig = std::get_if<MigSlice>(&shape)) {
+    held |= catalog::bit(mig->instance);
+    idle &= ~catalog::bit(mig->instance);
+  } else if (const auto* vgpu = std::get_if<VgpuSlice>(&shape)) {
+    vgpu_type = vgpu->type;
+  } else if (const auto* share = std::get_if<ShareSlice>(&shape)) {
+    share_memory += share->memory;
+    share_compute += share->compute;
+    share_ceiling = share_ceiling == 0 ? share->oversubscription
+                                       : std::min(share_ceiling, share->oversubscription);
+  }
+}
+
 Occupancy occupancy_of(const Gpu& gpu) {
   Occupancy occupancy;
   for (const auto& slice : gpu.slices) {
-    const bool idle = slice.phase == SlicePhase::kIdle;
-    if (const auto* mig = std::get_if<MigSlice>(&slice.shape))
-      (idle ? occupancy.idle : occupancy.held) |= catalog::bit(mig->instance);
-    if (idle) continue;
-    ++occupancy.tenants;
-    occupancy.technology = technology_of(slice.shape);
-    if (const auto* vgpu = std::get_if<VgpuSlice>(&slice.shape)) occupancy.vgpu_type = vgpu->type;
-    if (const auto* share = std::get_if<ShareSlice>(&slice.shape)) {
-      occupancy.share_memory += share->memory;
-      occupancy.share_compute += share->compute;
-      occupancy.share_ceiling = occupancy.share_ceiling == 0
-                                    ? share->oversubscription
-                                    : std::min(occupancy.share_ceiling, share->oversubscription);
-    }
+    if (slice.phase != SlicePhase::kIdle)
+      occupancy.add(slice.shape);
+    else if (const auto* mig = std::get_if<MigSlice>(&slice.shape))
+      occupancy.idle |= catalog::bit(mig->instance);
   }
   return occupancy;
 }

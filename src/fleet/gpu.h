@@ -86,6 +86,8 @@ struct Occupancy {
   friend auto operator<=>(const Occupancy&, const Occupancy&) = default;
 
   bool empty() const { return tenants == 0; }
+  /// One more slice that is held; an idle instance of its shape goes over into it.
+  void add(const SliceShape& shape);
 };
 
 Occupancy occupancy_of(const Gpu& gpu);

@@ -177,14 +177,15 @@ template <class T>
 void Reader::get_map(T& value) {
   value.clear();
   const std::size_t count = get_count();
+  const typename T::key_type* last = nullptr;
   for (std::size_t i = 0; i < count && !failed(); ++i) {
     typename T::key_type key{};
     typename T::mapped_type mapped{};
     get(key);
     get(mapped);
     if (failed()) return;
-    if (!value.empty() && !(value.rbegin()->first < key)) return fail("keys out of order");
-    value.emplace_hint(value.end(), std::move(key), std::move(mapped));
+    if (last != nullptr && !(*last < key)) return fail("keys out of order");
+    last = &value.emplace(std::move(key), std::move(mapped)).first->first;
   }
 }
 

@@ -37,7 +37,9 @@ class Explainer {
  public:
   Explainer(const World& world, const Need& need, const std::vector<Ending>& endings,
             const std::string& asked_tier)
-      : world_(world), need_(need), endings_(endings), asked_tier_(asked_tier) {}
+      : world_(world), need_(need), endings_(endings), asked_tier_(asked_tier) {
+    if (world_.rankings == nullptr) world_.rankings = &rankings_;
+  }
 
   Explanation run() {
     const auto matched = match(world_.for_matching(), need_);
@@ -74,12 +76,17 @@ class Explainer {
 
   Blocker blocker(const Candidate& candidate) const {
     const auto& pool = world_.fleet.pool(candidate.pool);
-    Blocker found{.pool = pool.name, .technology = candidate.technology, .profile = candidate.name};
+    Blocker found{
+        .pool = pool.name, .technology = candidate.technology, .profile = name(candidate)};
     for (const auto node : world_.fleet.nodes_of(candidate.pool))
       for (const auto gpu : world_.fleet.node(node).gpus) classify(candidate, gpu, found);
     found.reason = deciding_reason(candidate, found);
     found.detail = sentence(found);
     return found;
+  }
+
+  std::string name(const Candidate& candidate) const {
+    return name_of(candidate, world_.catalog.model(world_.fleet.pool(candidate.pool).model));
   }
 
   void classify(const Candidate& candidate, fleet::GpuIndex index, Blocker& counts) const {
@@ -243,7 +250,7 @@ class Explainer {
                                              base::to_string(ending.at) +
                                              ", going by declared ends only",
                                      .need = need_,
-                                     .profile = candidate.name,
+                                     .profile = name(candidate),
                                      .at = ending.at,
                                      .after = ending.lease->id});
         return;
@@ -289,13 +296,14 @@ class Explainer {
     };
     const auto n = std::to_string(gib);
     const auto in_mib = [](MiB memory) { return std::to_string(memory.count()) + " MiB"; };
-    out_.hints.push_back(n + " GiB is " + in_mib(need_.memory) + " and takes " + asked.name + " (" +
-                         price(asked, *matched.tier) + " per hour); " + n + " GB is " +
-                         in_mib(decimal.memory) + " and fits " + smaller.name + " (" +
+    out_.hints.push_back(n + " GiB is " + in_mib(need_.memory) + " and takes " + name(asked) +
+                         " (" + price(asked, *matched.tier) + " per hour); " + n + " GB is " +
+                         in_mib(decimal.memory) + " and fits " + name(smaller) + " (" +
                          price(smaller, *other->tier) + " per hour)");
   }
 
-  const World& world_;
+  NodeRankings rankings_;  ///< many needs are placed, and several more than once
+  World world_;
   const Need& need_;
   const std::vector<Ending>& endings_;
   const std::string& asked_tier_;

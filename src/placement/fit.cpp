@@ -15,6 +15,12 @@ using catalog::Technology;
 using fleet::Occupancy;
 using fleet::Pool;
 
+constexpr std::int64_t kGpu = 1000;
+
+std::int64_t up(std::int64_t part, std::int64_t whole) {
+  return (part + whole - 1) / whole;
+}
+
 /// A GPU serves one technology at a time; an empty one may change.
 bool open_to(const Occupancy& occupancy, Technology technology) {
   return occupancy.empty() || occupancy.technology == technology;
@@ -103,24 +109,108 @@ std::optional<Fit> fit(const GpuModel& model, const Pool& pool, const Occupancy&
   return std::nullopt;
 }
 
+namespace {
+
+std::int64_t mig_room(const GpuModel& model, const Pool& pool, const Occupancy& occupancy,
+                      const Candidate& candidate) {
+  const Layout wanted = model.layouts.instances_of(candidate.profile);
+  if (pool.fixed()) return std::popcount(occupancy.idle & wanted);
+  // Places of one profile never overlap, so each slice uses up one of them and no other.
+  const auto places = std::popcount(model.layouts.addable(occupancy.held) & wanted);
+  const auto used = std::popcount(occupancy.held & wanted);
+  return std::min(places, model.profiles[candidate.profile].max_instances - used);
+}
+
+std::int64_t share_room(const GpuModel& model, const Occupancy& occupancy,
+                        const Candidate& candidate) {
+  const auto& share = candidate.share;
+  const int ceiling = occupancy.share_ceiling == 0
+                          ? share.oversubscription
+                          : std::min(occupancy.share_ceiling, share.oversubscription);
+  const auto compute_left = std::int64_t{1000} * ceiling - occupancy.share_compute.count();
+  auto most = std::min<std::int64_t>(candidate.max_tenants - occupancy.tenants,
+                                     compute_left / share.compute.count());
+  if (share.memory.count() > 0)
+    most = std::min(most, (model.memory - occupancy.share_memory).count() / share.memory.count());
+  return std::max<std::int64_t>(most, 0);
+}
+
+}  // namespace
+
+std::int64_t room(const GpuModel& model, const Pool& pool, const Occupancy& occupancy,
+                  const Candidate& candidate) {
+  if (!open_to(occupancy, candidate.technology)) return 0;
+  if (candidate.technology == Technology::kMig) return mig_room(model, pool, occupancy, candidate);
+  if (pool.fixed()) return 0;
+  switch (candidate.technology) {
+    case Technology::kTimeSlicing:
+      return share_room(model, occupancy, candidate);
+    case Technology::kVgpu:
+      if (!occupancy.empty() && occupancy.vgpu_type != candidate.vgpu_type) return 0;
+      return model.vgpu_types[candidate.vgpu_type].max_per_gpu - occupancy.tenants;
+    default:
+      return occupancy.empty() ? 1 : 0;
+  }
+}
+
+Occupancy empty_gpu(const Pool& pool) {
+  return {.idle = pool.fixed() ? pool.static_layout : Layout{0}};
+}
+
+double loss_of(const Fit& fit) {
+  return static_cast<double>((fit.loss * 2 + (fit.creates ? 1 : 0)) * 64 +
+                             std::popcount(fit.retires));
+}
+
+std::int64_t free_for_shares(const GpuModel& model, const Occupancy& occupancy) {
+  if (occupancy.empty()) return kGpu;
+  if (occupancy.technology != Technology::kTimeSlicing) return 0;
+  auto used = up(occupancy.share_compute.count(), std::max<int>(occupancy.share_ceiling, 1));
+  if (model.memory.count() > 0)
+    used = std::max(used, up(kGpu * occupancy.share_memory.count(), model.memory.count()));
+  return std::clamp(kGpu - used, std::int64_t{0}, kGpu);
+}
+
+std::int64_t gpu_part(const Candidate& candidate, const GpuModel& model) {
+  if (candidate.technology == Technology::kTimeSlicing) {
+    Occupancy alone;
+    alone.add(candidate.share);
+    return kGpu - free_for_shares(model, alone);
+  }
+  const auto most = std::max(candidate.cost.compute, candidate.cost.memory).count();
+  return std::min(kGpu, up(kGpu * most, base::kWholeGpu.count()));
+}
+
 Occupancy with(const Occupancy& occupancy, const Fit& fit) {
   Occupancy after = occupancy;
-  ++after.tenants;
-  after.technology = fleet::technology_of(fit.shape);
   after.idle &= ~fit.retires;
-  if (const auto* mig = std::get_if<fleet::MigSlice>(&fit.shape)) {
-    after.held |= bit(mig->instance);
-    after.idle &= ~bit(mig->instance);
-  } else if (const auto* vgpu = std::get_if<fleet::VgpuSlice>(&fit.shape)) {
-    after.vgpu_type = vgpu->type;
-  } else if (const auto* share = std::get_if<fleet::ShareSlice>(&fit.shape)) {
-    after.share_memory += share->memory;
-    after.share_compute += share->compute;
-    after.share_ceiling = after.share_ceiling == 0
-                              ? share->oversubscription
-                              : std::min(after.share_ceiling, share->oversubscription);
-  }
+  after.add(fit.shape);
   return after;
+}
+
+std::optional<std::vector<Pick>> pack(const catalog::GpuModel& model, const fleet::Pool& pool,
+                                      std::vector<NodeGpu> gpus, const Candidate& candidate,
+                                      int count) {
+  std::vector<Pick> picks;
+  for (int i = 0; i < count; ++i) {
+    NodeGpu* best = nullptr;
+    std::optional<Fit> best_fit;
+    // Fullest first: GPUs in use before empty ones, then the least loss.
+    const auto rank = [](const NodeGpu& at, const Fit& found) {
+      return std::tuple(at.occupancy.empty(), found.loss, found.creates,
+                        std::popcount(found.retires), at.gpu);
+    };
+    for (auto& at : gpus) {
+      const auto found = fit(model, pool, at.occupancy, candidate);
+      if (!found || (best != nullptr && rank(*best, *best_fit) <= rank(at, *found))) continue;
+      best = &at;
+      best_fit = found;
+    }
+    if (best == nullptr) return std::nullopt;
+    picks.push_back({best->gpu, *best_fit});
+    best->occupancy = with(best->occupancy, *best_fit);
+  }
+  return picks;
 }
 
 }  // namespace tessera::placement

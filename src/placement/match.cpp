@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/check.h"
+#include "placement/fit.h"
 
 namespace tessera::placement {
 namespace {
@@ -46,10 +47,12 @@ struct Largest {
 /// Collects the candidates of one tier and why others fell away.
 class TierMatch {
  public:
-  TierMatch(const MatchWorld& world, const Need& need, const Tier& tier)
-      : world_(world), need_(need), tier_(tier) {}
+  /// `any_nodes`: takes it that there are nodes for whatever a GPU can hold.
+  TierMatch(const MatchWorld& world, const Need& need, const Tier& tier, bool any_nodes = false)
+      : world_(world), need_(need), tier_(tier), any_nodes_(any_nodes) {}
 
   void collect() {
+    found_.reserve(8);  // what most needs have
     const auto& pools = world_.fleet.pools();
     for (std::size_t i = 0; i < pools.size(); ++i) {
       const auto& pool = pools[i];
@@ -66,12 +69,25 @@ class TierMatch {
   /// name.
   std::vector<Candidate> take() {
     drop_waste();
-    std::ranges::stable_sort(found_, {}, [&](const Candidate& candidate) {
-      return std::pair(rank_of(candidate), world_.fleet.pool(candidate.pool).name);
-    });
+    std::vector<std::pair<Rank, std::size_t>> order;
+    order.reserve(found_.size());
+    for (std::size_t i = 0; i < found_.size(); ++i) order.emplace_back(rank_of(found_[i]), i);
+    const auto name = [&](std::size_t i) -> const std::string& {
+      return world_.fleet.pool(found_[i].pool).name;
+    };
+    const auto before = [&](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : name(a.second) < name(b.second);
+    };
+    if (!std::ranges::is_sorted(order, before)) {
+      std::ranges::stable_sort(order, before);
+      std::vector<Candidate> sorted;
+      sorted.reserve(found_.size());
+      for (const auto& [rank, i] : order) sorted.push_back(found_[i]);
+      found_ = std::move(sorted);
+    }
     std::uint16_t group = 0;
-    for (std::size_t i = 0; i < found_.size(); ++i) {
-      if (i > 0 && rank_of(found_[i]) != rank_of(found_[i - 1])) ++group;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if (i > 0 && order[i].first != order[i - 1].first) ++group;
       found_[i].group = group;
     }
     return std::move(found_);
@@ -110,16 +126,16 @@ class TierMatch {
       Candidate candidate{.pool = index, .technology = technology};
       switch (technology) {
         case Technology::kMig:
-          add_profiles(std::move(candidate), model);
+          add_profiles(candidate, model);
           break;
         case Technology::kVgpu:
-          add_vgpu(std::move(candidate), model);
+          add_vgpu(candidate, model);
           break;
         case Technology::kTimeSlicing:
-          add_share(std::move(candidate), model);
+          add_share(candidate, model);
           break;
         case Technology::kWhole:
-          add_whole(std::move(candidate), model);
+          add_whole(candidate, model);
           break;
       }
     }
@@ -155,22 +171,19 @@ class TierMatch {
   }
 
   void add_profiles(Candidate candidate, const GpuModel& model) {
-    std::vector<Candidate> sufficient;
-    for (std::size_t i = 0; i < model.profiles.size(); ++i) {
+    std::optional<std::int64_t> most;
+    for (const auto i : model.plain_by_size) {
       const auto& profile = model.profiles[i];
-      if (!profile.plain() || profile.placements.empty()) continue;
-      largest_.offer(profile.memory.value_or(MiB(0)), profile.name + " on " + model.key);
-      if (need_.memory.count() > 0 && (!profile.memory || *profile.memory < need_.memory)) continue;
+      const auto memory = profile.memory.value_or(MiB(0));
+      if (memory > largest_.memory) largest_.offer(memory, profile.name + " on " + model.key);
+      if (need_.memory.count() > 0 && memory < need_.memory) continue;
       if (!enough_compute(profile, model)) continue;
-      candidate.profile = static_cast<std::uint16_t>(i);
-      candidate.name = profile.name;
+      candidate.profile = i;
       candidate.cost = fleet::cost_of(first_instance(model, i), model);
-      sufficient.push_back(candidate);
+      most = most.value_or(size_of(candidate.cost) * kMaxOversize);
+      if (size_of(candidate.cost) > *most) continue;
+      admit(candidate);
     }
-    std::ranges::stable_sort(sufficient, {}, [](const Candidate& c) { return size_of(c.cost); });
-    const auto most = sufficient.empty() ? 0 : size_of(sufficient.front().cost) * kMaxOversize;
-    for (auto& one : sufficient)
-      if (size_of(one.cost) <= most) admit(std::move(one));
   }
 
   static fleet::SliceShape first_instance(const GpuModel& model, std::size_t profile) {
@@ -192,9 +205,8 @@ class TierMatch {
     }
     if (!best) return;
     candidate.vgpu_type = static_cast<std::uint16_t>(*best);
-    candidate.name = model.vgpu_types[*best].name;
     candidate.cost = fleet::cost_of(fleet::VgpuSlice{candidate.vgpu_type}, model);
-    admit(std::move(candidate));
+    admit(candidate);
   }
 
   void add_share(Candidate candidate, const GpuModel& model) {
@@ -210,24 +222,22 @@ class TierMatch {
       share.compute =
           MilliShare((need_.sms.count() * 1000 + model.sms.count() - 1) / model.sms.count());
     }
-    largest_.offer(model.memory, "a share of " + model.key);
+    if (model.memory > largest_.memory) largest_.offer(model.memory, "a share of " + model.key);
     if (share.memory > model.memory && share.memory.count() > 0) return;
     candidate.max_tenants = static_cast<std::uint16_t>(tier_.max_tenants);
-    candidate.name = fleet::profile_name(share, model);
     candidate.cost = fleet::cost_of(share, model);
-    admit(std::move(candidate));
+    admit(candidate);
   }
 
   void add_whole(Candidate candidate, const GpuModel& model) {
-    largest_.offer(model.memory, "a whole " + model.key);
+    if (model.memory > largest_.memory) largest_.offer(model.memory, "a whole " + model.key);
     if (need_.memory > model.memory || need_.sms > model.sms) return;
-    candidate.name = "whole";
     candidate.cost = fleet::cost_of(fleet::WholeSlice{}, model);
-    admit(std::move(candidate));
+    admit(candidate);
   }
 
   /// Keeps a candidate that some node could hold when empty and the team's limit allows.
-  void admit(Candidate candidate) {
+  void admit(const Candidate& candidate) {
     const auto& pool = world_.fleet.pool(candidate.pool);
     if (!some_node_could_hold(candidate, pool)) {
       node_too_small_ = true;
@@ -238,50 +248,25 @@ class TierMatch {
       over_limit_ = true;
       return;
     }
-    found_.push_back(std::move(candidate));
-  }
-
-  /// Slices of `candidate` that one empty GPU holds.
-  std::int64_t most_on_gpu(const Candidate& candidate, const Pool& pool) const {
-    const auto& model = world_.catalog.model(pool.model);
-    if (pool.fixed() && candidate.technology != Technology::kMig) return 0;
-    switch (candidate.technology) {
-      case Technology::kMig: {
-        const auto instances = model.layouts.instances_of(candidate.profile);
-        if (pool.fixed()) return std::popcount(pool.static_layout & instances);
-        return std::min(model.profiles[candidate.profile].max_instances, std::popcount(instances));
-      }
-      case Technology::kVgpu:
-        return model.vgpu_types[candidate.vgpu_type].max_per_gpu;
-      case Technology::kTimeSlicing: {
-        const auto& share = candidate.share;
-        std::int64_t most = std::min<std::int64_t>(
-            candidate.max_tenants,
-            std::int64_t{1000} * share.oversubscription / share.compute.count());
-        if (share.memory.count() > 0)
-          most = std::min(most, model.memory.count() / share.memory.count());
-        return most;
-      }
-      case Technology::kWhole:
-        return 1;
-    }
-    return 0;
+    found_.push_back(candidate);
   }
 
   bool some_node_could_hold(const Candidate& candidate, const Pool& pool) const {
-    const auto per_gpu = most_on_gpu(candidate, pool);
-    for (const auto index : world_.fleet.nodes_of(candidate.pool)) {
-      const auto& node = world_.fleet.node(index);
-      const bool host = (node.cpu.count() == 0 || need_.cpu <= node.cpu) &&
-                        (node.memory.count() == 0 || need_.host_memory <= node.memory);
-      if (host && per_gpu * static_cast<std::int64_t>(node.gpus.size()) >= need_.count) return true;
-    }
-    return false;
+    if (any_nodes_) return true;
+    const auto& model = world_.catalog.model(pool.model);
+    const auto per_gpu = room(model, pool, empty_gpu(pool), candidate);
+    const HostNeed host{need_.cpu, need_.host_memory};
+    return std::ranges::any_of(world_.nodes.shapes_of(candidate.pool), [&](const auto& entry) {
+      const auto& shape = entry.first;
+      return shape.could_hold(host) &&
+             per_gpu * static_cast<std::int64_t>(shape.gpus) >= need_.count;
+    });
   }
 
   const MatchWorld& world_;
   const Need& need_;
   const Tier& tier_;
+  bool any_nodes_;
   std::vector<Candidate> found_;
   Largest largest_;
   bool isolation_met_ = false;
@@ -377,6 +362,26 @@ Result<Match> match(const MatchWorld& world, const Need& need) {
     refusal.largest.offer(tier_match.largest().memory, tier_match.largest().where);
   }
   return refusal.text(world, need);
+}
+
+std::string name_of(const Candidate& candidate, const GpuModel& model) {
+  switch (candidate.technology) {
+    case Technology::kMig:
+      return model.profiles[candidate.profile].name;
+    case Technology::kVgpu:
+      return model.vgpu_types[candidate.vgpu_type].name;
+    case Technology::kTimeSlicing:
+      return fleet::profile_name(candidate.share, model);
+    case Technology::kWhole:
+      return "whole";
+  }
+  return {};
+}
+
+std::vector<Candidate> candidates_in(const MatchWorld& world, const Tier& tier, const Need& need) {
+  TierMatch match(world, need, tier, true);
+  match.collect();
+  return match.take();
 }
 
 }  // namespace tessera::placement

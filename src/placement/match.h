@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "catalog/gpu_model.h"
 #include "fleet/fleet.h"
+#include "placement/node_book.h"
 #include "request/need.h"
 #include "tenancy/team.h"
 #include "tenancy/tier.h"
@@ -29,8 +30,9 @@ struct Candidate {
   /// Equal for candidates of different pools that are equally good: same technology, cost, SMs and
   /// memory. Rises along Match::candidates.
   std::uint16_t group = 0;
-  std::string name;  ///< "1g.10gb", "share-10GiB", "A100-10C", "whole"
 };
+/// "1g.10gb", "share-10GiB", "A100-10C", "whole".
+std::string name_of(const Candidate& candidate, const catalog::GpuModel& model);
 
 /// The least tier that can ever satisfy a need, and how it would.
 struct Match {
@@ -48,6 +50,7 @@ inline constexpr int kMaxOversize = 2;
 struct MatchWorld {
   const catalog::Catalog& catalog;
   const fleet::Fleet& fleet;
+  const NodeBook& nodes;
   const Tiers& tiers;
   const tenancy::Team& team;
 };
@@ -56,5 +59,10 @@ struct MatchWorld {
 /// promises that isolation to this team), kInvalidQuantity (duration), kAboveLimit (the team's
 /// limit could never hold it), kNeverFits (no GPU or node could).
 base::Result<Match> match(const MatchWorld& world, const request::Need& need);
+
+/// The candidates of one tier, in order, whatever nodes there are to hold them: none where the tier
+/// or its pools could not serve the need at all.
+std::vector<Candidate> candidates_in(const MatchWorld& world, const tenancy::Tier& tier,
+                                     const request::Need& need);
 
 }  // namespace tessera::placement

@@ -1,8 +1,6 @@
 #include "placement/place.h"
 
 #include <algorithm>
-#include <array>
-#include <tuple>
 #include <utility>
 
 namespace tessera::placement {
@@ -14,6 +12,7 @@ using fleet::Cost;
 /// The generations of a GPU's idle MIG slices among `instances`.
 std::vector<std::uint64_t> idle_generations(const fleet::Gpu& gpu, catalog::Layout instances) {
   std::vector<std::uint64_t> found;
+  if (instances == 0) return found;
   for (const auto& slice : gpu.slices) {
     const auto* mig = std::get_if<fleet::MigSlice>(&slice.shape);
     if (mig && slice.phase == fleet::SlicePhase::kIdle && (catalog::bit(mig->instance) & instances))
@@ -22,7 +21,7 @@ std::vector<std::uint64_t> idle_generations(const fleet::Gpu& gpu, catalog::Layo
   return found;
 }
 
-Grant grant_of(const fleet::Fleet& fleet, const Index::Pick& pick) {
+Grant grant_of(const fleet::Fleet& fleet, const Pick& pick) {
   Grant grant{.gpu = pick.gpu, .shape = pick.fit.shape};
   const auto& gpu = fleet.gpu(pick.gpu);
   if (const auto* mig = std::get_if<fleet::MigSlice>(&pick.fit.shape); mig && !pick.fit.creates)
@@ -32,11 +31,15 @@ Grant grant_of(const fleet::Fleet& fleet, const Index::Pick& pick) {
   return grant;
 }
 
-/// Tries one candidate. Remembers why it fails, over all candidates.
+/// Tries candidates. Remembers why they fail.
 class Attempt {
  public:
   Attempt(const World& world, const Match& match, const request::Need& need)
-      : world_(world), match_(match), need_(need), host_{need.cpu, need.host_memory} {}
+      : world_(world),
+        match_(match),
+        need_(need),
+        host_{need.cpu, need.host_memory},
+        rankings_(world.rankings != nullptr ? *world.rankings : own_rankings_) {}
 
   std::expected<Spot, Refusal> run() {
     const auto& all = match_.candidates;
@@ -44,94 +47,77 @@ class Attempt {
       const auto end = std::find_if(first, all.end(), [&](const Candidate& candidate) {
         return candidate.group != first->group;
       });
-      if (const auto tightest = tightest_of(first, end))
-        return spot(*tightest->candidate, tightest->picks);
+      if (const auto best = best_of(first, end)) return spot(*best);
       first = end;
     }
     return std::unexpected(refusal());
   }
 
  private:
-  /// What is left around a place: the node's empty GPUs for whole ones, the GPU's future options
-  /// for slices; then the host's CPU and memory.
-  using Slack = std::tuple<std::int64_t, bool, base::MilliCpu, base::MiB>;
+  /// A place that was found, before its GPUs are picked.
   struct Choice {
     const Candidate* candidate = nullptr;
-    std::vector<Index::Pick> picks;
-    Slack slack;
+    double harm = 0;
+    std::optional<Pick> gpu;  ///< the place, or
+    fleet::NodeIndex node;    ///< the node on which it is
   };
   using CandidateAt = std::vector<Candidate>::const_iterator;
 
-  /// The best of equally good candidates; of equal places that of the first.
-  std::optional<Choice> tightest_of(CandidateAt first, CandidateAt end) {
+  /// The least harm of equally good candidates; of equal places that of the first.
+  std::optional<Choice> best_of(CandidateAt first, CandidateAt end) {
     std::optional<Choice> best;
     for (auto it = first; it != end; ++it) {
-      auto found = picks(*it, host_);
+      auto found = find(*it, host_);
       if (!found) continue;
       if (!within_limit(world_, *it, need_.count)) {
         over_quota_ = true;
         continue;
       }
-      const auto slack = slack_of(*it, found->front());
-      if (!best || slack < best->slack) best = Choice{&*it, std::move(*found), slack};
+      if (end - first > 1) found->harm += scarcity(*it);
+      if (!best || found->harm < best->harm) best = std::move(found);
     }
     return best;
   }
 
-  Slack slack_of(const Candidate& candidate, const Index::Pick& pick) const {
-    const auto& fleet = world_.fleet;
-    const auto& node = fleet.node(fleet.gpu(pick.gpu).node);
-    std::int64_t left = pick.fit.loss;
-    if (candidate.technology == Technology::kWhole)
-      left = std::ranges::count_if(node.gpus, [&](fleet::GpuIndex gpu) {
-        return world_.index.open(gpu) && occupancy_of(fleet.gpu(gpu)).empty();
-      });
-    // What is not counted never runs out.
-    const base::MilliCpu cpu(node.cpu.count() == 0 ? base::MilliCpu::kLargest
-                                                   : (node.cpu - node.cpu_used).count());
-    const base::MiB memory(node.memory.count() == 0 ? base::MiB::kLargest
-                                                    : (node.memory - node.memory_used).count());
-    return {left, pick.fit.creates, cpu, memory};
-  }
-
-  std::optional<std::vector<Index::Pick>> picks(const Candidate& candidate, HostNeed host) const {
-    if (candidate.technology == Technology::kWhole) return whole(candidate, host);
-    if (need_.count == 1) {
-      if (auto pick = world_.index.pick(world_.fleet, world_.catalog, candidate, host))
-        return std::vector{std::move(*pick)};
-      return std::nullopt;
+  /// Where GPUs are all that counts, their classes know the place; else the nodes are ranked.
+  std::optional<Choice> find(const Candidate& candidate, HostNeed host) const {
+    const bool by_options =
+        candidate.technology == Technology::kMig || candidate.technology == Technology::kVgpu;
+    const auto& index = world_.index;
+    if (by_options && need_.count == 1 &&
+        (host.nothing() || !index.nodes().counts_host(candidate.pool))) {
+      const auto& pool = world_.fleet.pool(candidate.pool);
+      auto pick = index.gpu_classes().pick(world_.catalog.model(pool.model), pool, candidate);
+      if (!pick) return std::nullopt;
+      const auto harm = loss_of(pick->fit);
+      return Choice{&candidate, harm, std::move(pick), {}};
     }
-    std::optional<std::vector<Index::Pick>> found;
-    world_.index.any_node(world_.fleet, world_.catalog, candidate, host,
-                          [&](fleet::NodeIndex node) {
-                            found = pack_node(candidate, node);
-                            return found.has_value();
-                          });
-    return found;
+    const auto best = rankings_.best(world_.view(), {candidate, need_.count, host});
+    if (!best) return std::nullopt;
+    return Choice{&candidate, best->loss, std::nullopt, best->node};
   }
 
-  std::optional<std::vector<Index::Pick>> whole(const Candidate& candidate, HostNeed host) const {
-    const auto node = world_.index.pick_empty(candidate.pool, need_.count, host);
-    if (!node) return std::nullopt;
-    return pack_node(candidate, *node);
+  double scarcity(const Candidate& candidate) const {
+    if (candidate.technology == Technology::kMig || candidate.technology == Technology::kVgpu)
+      return 0;
+    const auto& model = world_.catalog.model(world_.fleet.pool(candidate.pool).model);
+    const auto gpus = static_cast<double>(need_.count * gpu_part(candidate, model)) / 1000;
+    return world_.index.price(candidate.pool) * gpus;
   }
 
-  std::optional<std::vector<Index::Pick>> pack_node(const Candidate& candidate,
-                                                    fleet::NodeIndex node) const {
-    const auto& pool = world_.fleet.pool(candidate.pool);
-    std::vector<NodeGpu> gpus;
-    for (const auto gpu : world_.fleet.node(node).gpus)
-      if (world_.index.open(gpu)) gpus.push_back({gpu, occupancy_of(world_.fleet.gpu(gpu))});
-    return pack(world_.catalog.model(pool.model), pool, std::move(gpus), candidate, need_.count);
-  }
-
-  Spot spot(const Candidate& candidate, const std::vector<Index::Pick>& picks) const {
+  Spot spot(const Choice& choice) const {
+    const auto& candidate = *choice.candidate;
     Spot spot{.tier = match_.tier->name, .pool = candidate.pool};
-    for (const auto& pick : picks) {
+    const auto take = [&](const Pick& pick) {
       spot.grants.push_back(grant_of(world_.fleet, pick));
       spot.cost += candidate.cost;
-    }
-    spot.node = world_.fleet.gpu(picks.front().gpu).node;
+      spot.node = world_.fleet.gpu(pick.gpu).node;
+    };
+    if (choice.gpu)
+      take(*choice.gpu);
+    else
+      for (const auto& pick : picks_on(world_.view(), {candidate, need_.count, host_}, choice.node))
+        take(pick);
     return spot;
   }
 
@@ -148,7 +134,7 @@ class Attempt {
       any_open |= totals.open > 0;
       const Cost all{candidate.cost.compute * need_.count, candidate.cost.memory * need_.count};
       enough_free |= all.within(totals.free);
-      host_only |= host_asked && picks(candidate, HostNeed{}).has_value();
+      host_only |= host_asked && find(candidate, HostNeed{}).has_value();
     }
     if (quota_only)
       return {Reason::kQuotaReached, "the limit of team " + world_.team.name + " is reached"};
@@ -164,6 +150,8 @@ class Attempt {
   const Match& match_;
   const request::Need& need_;
   HostNeed host_;
+  NodeRankings own_rankings_;
+  NodeRankings& rankings_;
   bool over_quota_ = false;
 };
 
@@ -177,33 +165,22 @@ bool within_limit(const World& world, const Candidate& candidate, int count) {
   return after.within(*quota->limit);
 }
 
-std::optional<std::vector<Index::Pick>> pack(const catalog::GpuModel& model,
-                                             const fleet::Pool& pool, std::vector<NodeGpu> gpus,
-                                             const Candidate& candidate, int count) {
-  std::vector<Index::Pick> picks;
-  for (int i = 0; i < count; ++i) {
-    NodeGpu* best = nullptr;
-    std::optional<Fit> best_fit;
-    // Fullest first: GPUs in use before empty ones, then the least loss.
-    const auto rank = [](const NodeGpu& at, const Fit& found) {
-      return std::tuple(at.occupancy.empty(), found.loss, found.creates, at.gpu);
-    };
-    for (auto& at : gpus) {
-      const auto found = fit(model, pool, at.occupancy, candidate);
-      if (!found || (best != nullptr && rank(*best, *best_fit) <= rank(at, *found))) continue;
-      best = &at;
-      best_fit = found;
-    }
-    if (best == nullptr) return std::nullopt;
-    picks.push_back({best->gpu, *best_fit});
-    best->occupancy = with(best->occupancy, *best_fit);
-  }
-  return picks;
-}
-
 std::expected<Spot, Refusal> place(const World& world, const Match& match,
                                    const request::Need& need) {
   return Attempt(world, match, need).run();
+}
+
+std::optional<fleet::NodeIndex> place_beside(const World& world, HostNeed need) {
+  NodeRankings own_rankings;
+  auto& rankings = world.rankings != nullptr ? *world.rankings : own_rankings;
+  std::optional<NodeRankings::Best> best;
+  for (std::size_t i = 0; i < world.fleet.pools().size(); ++i) {
+    const Candidate nothing{.pool = fleet::PoolIndex(i), .technology = Technology::kWhole};
+    const auto found = rankings.best(world.view(), {nothing, 0, need});
+    if (found && (!best || found->loss < best->loss)) best = found;
+  }
+  if (!best) return std::nullopt;
+  return best->node;
 }
 
 }  // namespace tessera::placement

@@ -7,6 +7,7 @@
 
 #include "placement/index.h"
 #include "placement/match.h"
+#include "placement/node_ranking.h"
 #include "placement/spot.h"
 
 /// Placing: where a matched need fits now.
@@ -23,8 +24,11 @@ struct World {
   const Tiers& tiers;
   const tenancy::Team& team;
   const UseByPool& use;
+  /// What was found out before, if the caller keeps it: see NodeRankings.
+  NodeRankings* rankings = nullptr;
 
-  MatchWorld for_matching() const { return {catalog, fleet, tiers, team}; }
+  MatchWorld for_matching() const { return {catalog, fleet, index.nodes(), tiers, team}; }
+  NodeView view() const { return {catalog, fleet, index}; }
 };
 
 /// Why a matched need cannot be placed now. Never kNeverFits: match() has ruled that out.
@@ -33,23 +37,20 @@ struct Refusal {
   std::string message;
 };
 
-/// The first candidate that fits, on the GPU where it costs the fewest future options; all of
-/// `need.count` slices on one node, or none. Where pools offer equally good candidates (equal
-/// Candidate::group), the one that fits most tightly is taken: on the GPU or node that then has
-/// least left, so that large needs find room later. Pure and deterministic. For one slice and for
-/// whole GPUs the cost does not depend on the size of the fleet, only on the number of classes.
+/// The first candidate that fits, where it does the least harm; all of `need.count` slices on one
+/// node, or none. Of equally good candidates in several pools (equal Candidate::group) the one that
+/// does least harm is taken.
+///
+/// Harm is, for shares and whole GPUs, what the node's worth falls by to the needs that are typical
+/// here (placement/worth.h), and the scarcity of the pool's GPUs; for MIG instances and vGPUs the
+/// future options that the GPU gives up (placement/fit.h). Pure and deterministic. The cost depends
+/// on how many nodes have changed since the last need of this kind, not on how many there are.
 std::expected<Spot, Refusal> place(const World& world, const Match& match,
                                    const request::Need& need);
 
-/// All `count` slices of `candidate` on the given GPUs of one node, each with its occupancy, best
-/// fit first; nothing if they do not all fit. The rule for several slices, also used to forecast.
-struct NodeGpu {
-  fleet::GpuIndex gpu;
-  fleet::Occupancy occupancy;
-};
-std::optional<std::vector<Index::Pick>> pack(const catalog::GpuModel& model,
-                                             const fleet::Pool& pool, std::vector<NodeGpu> gpus,
-                                             const Candidate& candidate, int count);
+/// The node where work that takes no GPU, and this much of the host, does the least harm. Tessera
+/// does not lend such places; it is for whoever puts that work on GPU nodes.
+std::optional<fleet::NodeIndex> place_beside(const World& world, HostNeed need);
 
 /// Does the team's limit leave room for `count` slices of `candidate`?
 bool within_limit(const World& world, const Candidate& candidate, int count);

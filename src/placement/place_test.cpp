@@ -1,5 +1,7 @@
 #include "placement/place.h"
 
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "base/random.h"
@@ -166,37 +168,177 @@ TEST(Explain, TheUnitHintComesWithAnswersToo) {
   EXPECT_NE(why.hints.front().find("1g.10gb"), std::string::npos);
 }
 
-/// The index against the obvious way: look at every GPU.
-class IndexOracle : public testing::TestWithParam<std::uint64_t> {};
-
-TEST_P(IndexOracle, PlacesIfAndOnlyIfSomeGpuFits) {
+TEST(Place, SharesFillAGpuBeforeTheyOpenAnother) {
   TestFleet fleet;
-  fleet.add_pool("h100", "H100-80GB-SXM5", 2, 3);
-  fleet.add_pool("a30", "A30-24GB", 1, 4);
+  fleet.add_pool("dev", "L40S-48GB", 3, 8);
+  std::set<fleet::GpuIndex> used;
+  for (int i = 0; i < 8; ++i) {
+    const auto spot = fleet.place({.memory = base::MiB(5'000), .isolation = Isolation::kLimited});
+    ASSERT_TRUE(spot);
+    used.insert(spot->grants.front().gpu);
+    fleet.grant(*spot);
+  }
+  EXPECT_EQ(used.size(), 2u) << "four tenants with a quarter of the compute each";
+}
+
+TEST(Place, WholeGpusLeaveEmptyNodesEmpty) {
+  TestFleet fleet;
+  fleet.add_pool("h100", "H100-80GB-SXM5", 3, 8);
+  const Need one{.isolation = Isolation::kDedicated};
+  std::set<fleet::NodeIndex> used;
+  for (int i = 0; i < 8; ++i) {
+    const auto spot = fleet.place(one);
+    ASSERT_TRUE(spot);
+    used.insert(spot->node);
+    fleet.grant(*spot);
+  }
+  EXPECT_EQ(used.size(), 1u);
+}
+
+TEST(Place, LearnsWhichLeftoversAreUseful) {
+  TestFleet fleet;
   fleet.add_pool("dev", "L40S-48GB", 1, 2);
-  base::SeededRandom random(GetParam());
-  const Need needs[] = {
-      {.memory = base::MiB(9000), .isolation = Isolation::kPartition},
-      {.memory = base::MiB(19'000), .isolation = Isolation::kPartition},
-      {.memory = base::MiB(40'000), .isolation = Isolation::kPartition},
-      {.isolation = Isolation::kDedicated},
-      {.memory = base::MiB(8000), .isolation = Isolation::kLimited},
-      {.memory = base::MiB(5000), .isolation = Isolation::kPartition, .models = {"A30-24GB"}},
+  const auto share = [](std::int64_t mib) {
+    return Need{.memory = base::MiB(mib),
+                .compute = base::MilliShare(100),
+                .isolation = Isolation::kLimited};
   };
-  for (int step = 0; step < 400; ++step) {
+  const auto all = fleet.catalog().model(*fleet.catalog().find("L40S-48GB")).memory.count();
+  for (int i = 0; i < 1000; ++i) fleet.observe(share(i % 2 == 0 ? all * 7 / 10 : all * 3 / 10));
+  for (const auto mib : {all * 7 / 10, all * 7 / 10}) {
+    const auto spot = fleet.place(share(mib));
+    ASSERT_TRUE(spot);
+    fleet.grant(*spot);
+  }
+  // Each GPU has three tenths left, the very size that is asked for, and both get one.
+  for (int i = 0; i < 2; ++i) {
+    const auto spot = fleet.place(share(all * 3 / 10));
+    ASSERT_TRUE(spot);
+    fleet.grant(*spot);
+  }
+}
+
+TEST(Place, SlicesOfOneRequestShareANode) {
+  TestFleet fleet;
+  fleet.add_pool("h100", "H100-80GB-SXM5", 3, 2);
+  const Need nine{.memory = base::MiB(9000), .isolation = Isolation::kPartition, .count = 9};
+  for (int i = 0; i < 3; ++i) {
+    const auto spot = fleet.place(nine);
+    ASSERT_TRUE(spot);
+    ASSERT_EQ(spot->grants.size(), 9u);
+    for (const auto& grant : spot->grants) EXPECT_EQ(fleet.fleet().gpu(grant.gpu).node, spot->node);
+    fleet.grant(*spot);
+  }
+  EXPECT_FALSE(fleet.place(nine));
+  const Need five{.memory = base::MiB(9000), .isolation = Isolation::kPartition, .count = 5};
+  EXPECT_TRUE(fleet.place(five));
+}
+
+/// Placing against the obvious ways: looking at every node, and building everything anew.
+class PlaceOracle : public testing::TestWithParam<std::uint64_t> {
+ protected:
+  static std::vector<Need> needs() {
+    std::vector<Need> needs = {
+        {.memory = base::MiB(9000), .isolation = Isolation::kPartition},
+        {.memory = base::MiB(19'000), .isolation = Isolation::kPartition},
+        {.memory = base::MiB(40'000), .isolation = Isolation::kPartition},
+        {.memory = base::MiB(9000), .isolation = Isolation::kPartition, .count = 3},
+        {.isolation = Isolation::kDedicated},
+        {.isolation = Isolation::kDedicated, .count = 2},
+        {.memory = base::MiB(8000), .isolation = Isolation::kLimited},
+        {.memory = base::MiB(3000),
+         .compute = base::MilliShare(300),
+         .isolation = Isolation::kLimited},
+        {.memory = base::MiB(20'000), .isolation = Isolation::kLimited, .count = 2},
+        {.memory = base::MiB(5000), .isolation = Isolation::kPartition, .models = {"A30-24GB"}},
+    };
+    const auto plain = needs;
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      needs.push_back(plain[i]);
+      needs.back().cpu = base::MilliCpu(1000 + static_cast<std::int64_t>(i) * 700);
+      needs.back().host_memory = base::MiB(4000);
+    }
+    return needs;
+  }
+
+  static std::string text(const std::expected<Spot, Refusal>& placed) {
+    if (!placed) return "refused: " + placed.error().message;
+    std::string text = "node " + std::to_string(placed->node.value());
+    for (const auto& grant : placed->grants)
+      text += " " + std::to_string(grant.gpu.value()) + "/" + std::to_string(grant.shape.index()) +
+              "/" + std::to_string(grant.reuses) + "/" + std::to_string(grant.retires.size());
+    return text;
+  }
+};
+
+TEST_P(PlaceOracle, FindsRoomWhereverThereIsSomeAndRemembersNothingWrong) {
+  TestFleet fleet;
+  fleet.add_pool("h100", "H100-80GB-SXM5", 3, 3, base::MilliCpu(24'000), base::MiB(64'000));
+  fleet.add_pool("a30", "A30-24GB", 2, 4);
+  fleet.add_pool("dev", "L40S-48GB", 2, 2, base::MilliCpu(16'000));
+  base::SeededRandom random(GetParam());
+  const auto all = needs();
+  for (int step = 0; step < 300; ++step) {
     if (random.chance(2, 5)) {
       fleet.free_one(random);
       continue;
     }
-    const auto& need = needs[random.below(std::size(needs))];
+    if (random.chance(1, 20)) fleet.turn_node(random);
+    const auto& need = all[random.below(all.size())];
+    fleet.observe(need);
     const auto spot = fleet.place(need);
-    EXPECT_EQ(spot.has_value(), fleet.some_gpu_fits(need)) << step;
-    if (spot) fleet.grant(*spot);
+    ASSERT_EQ(text(spot), text(fleet.place_afresh(need))) << step;
+    ASSERT_EQ(spot.has_value(), fleet.some_node_fits(need)) << step;
+    const auto best = fleet.best_ranked(need);
+    const auto least = fleet.least_loss(need);
+    ASSERT_EQ(best.has_value(), least.has_value()) << step;
+    if (best) {
+      ASSERT_EQ(best->loss, *least) << step;
+    }
+    if (spot) fleet.grant(*spot, need.cpu, need.host_memory);
     ASSERT_TRUE(fleet.index_is_fresh()) << step;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, IndexOracle, testing::Range<std::uint64_t>(1, 21));
+INSTANTIATE_TEST_SUITE_P(Seeds, PlaceOracle, testing::Range<std::uint64_t>(1, 21));
+
+/// How many slices fit is how often one more does.
+class RoomOracle : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(RoomOracle, IsWhatFitsOneAfterTheOther) {
+  TestFleet fleet;
+  fleet.add_pool("h100", "H100-80GB-SXM5", 1, 1);
+  const auto& pool = fleet.fleet().pool(fleet::PoolIndex(0));
+  const auto& model = fleet.catalog().model(pool.model);
+  base::SeededRandom random(GetParam());
+  const auto some = [&]() -> Candidate {
+    if (random.chance(1, 3))
+      return {
+          .technology = Technology::kTimeSlicing,
+          .share = {base::MiB(1 + random.below(30'000)), base::MilliShare(1 + random.below(900)),
+                    static_cast<std::uint16_t>(1 + random.below(4))},
+          .max_tenants = 8};
+    return {.technology = Technology::kMig,
+            .profile = static_cast<std::uint16_t>(random.below(model.profiles.size()))};
+  };
+  for (int round = 0; round < 200; ++round) {
+    fleet::Occupancy occupancy;
+    for (auto held = random.below(4); held > 0; --held)
+      if (const auto next = fit(model, pool, occupancy, some())) occupancy = with(occupancy, *next);
+    const auto candidate = some();
+    std::int64_t count = 0;
+    for (auto filled = occupancy;; ++count) {
+      ASSERT_EQ(room(model, pool, filled, candidate),
+                room(model, pool, occupancy, candidate) - count);
+      const auto next = fit(model, pool, filled, candidate);
+      if (!next) break;
+      filled = with(filled, *next);
+    }
+    EXPECT_EQ(room(model, pool, occupancy, candidate), count);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RoomOracle, testing::Range<std::uint64_t>(1, 6));
 
 }  // namespace
 }  // namespace tessera::placement

@@ -17,6 +17,7 @@ class TestFleet {
   TestFleet() {
     for (auto& tier : tenancy::default_tiers()) tiers_.emplace(tier.name, tier);
     team_.name = "vision";
+    retune();
   }
 
   void add_pool(const std::string& name, const std::string& model, int nodes, int gpus,
@@ -29,6 +30,7 @@ class TestFleet {
     if (catalog_.model(pool.model).mig_capable())
       pool.technologies = {Technology::kTimeSlicing, Technology::kMig, Technology::kWhole};
     const auto index = fleet_.put_pool(pool);
+    retune();
     for (int i = 0; i < nodes; ++i) {
       fleet::Node node{.name = name + "-" + std::to_string(i),
                        .pool = index,
@@ -43,7 +45,7 @@ class TestFleet {
     team_.quotas[pool].limit = fleet::Cost{most, most};
   }
 
-  World world() const { return {catalog_, fleet_, index_, tiers_, team_, use_}; }
+  World world() const { return {catalog_, fleet_, index_, tiers_, team_, use_, &rankings_}; }
 
   base::Result<Match> match(const request::Need& need) const {
     return placement::match(world().for_matching(), need);
@@ -52,6 +54,15 @@ class TestFleet {
     const auto matched = match(need);
     if (!matched) return std::unexpected(Refusal{matched.error().reason, matched.error().what});
     return placement::place(world(), *matched, need);
+  }
+  /// The same from an index built anew, with nothing remembered.
+  std::expected<Spot, Refusal> place_afresh(const request::Need& need) const {
+    Index fresh;
+    fresh.rebuild(demand_.typical(), fleet_, catalog_, tiers_);
+    const World world{catalog_, fleet_, fresh, tiers_, team_, use_};
+    const auto matched = placement::match(world.for_matching(), need);
+    if (!matched) return std::unexpected(Refusal{matched.error().reason, matched.error().what});
+    return placement::place(world, *matched, need);
   }
   Explanation explain(const request::Need& need) const {
     return placement::explain(world(), need, {}, need.tier);
@@ -74,7 +85,7 @@ class TestFleet {
     auto& node = fleet_.node(spot.node);
     node.cpu_used += cpu;
     node.memory_used += memory;
-    index_.refresh_node(spot.node, fleet_, catalog_);
+    index_.refresh_host(spot.node, fleet_);
     if (use_.size() <= spot.pool.value()) use_.resize(spot.pool.value() + 1);
     use_[spot.pool.value()] += spot.cost;
   }
@@ -97,25 +108,54 @@ class TestFleet {
     index_.refresh(index, fleet_, catalog_);
   }
 
-  /// The slow, obvious answer for a need of one slice.
-  bool some_gpu_fits(const request::Need& need) const {
+  /// The slow, obvious answer: slice by slice, on every node.
+  bool some_node_fits(const request::Need& need) const {
     const auto matched = match(need);
     if (!matched) return false;
     for (const auto& candidate : matched->candidates)
       for (const auto node : fleet_.nodes_of(candidate.pool))
-        for (const auto gpu : fleet_.node(node).gpus) {
-          const auto& pool = fleet_.pool(candidate.pool);
-          if (fit(catalog_.model(pool.model), pool, fleet::occupancy_of(fleet_.gpu(gpu)),
-                  candidate))
-            return true;
-        }
+        if (fits(candidate, need, fleet_.node(node))) return true;
     return false;
+  }
+
+  /// The least that any node loses by the need's first candidate, by looking at every one.
+  std::optional<double> least_loss(const request::Need& need) const {
+    const auto matched = match(need);
+    std::optional<double> least;
+    if (!matched) return least;
+    const NodeView view{catalog_, fleet_, index_};
+    const NodeNeed wanted{matched->candidates.front(), need.count, {need.cpu, need.host_memory}};
+    for (const auto node : fleet_.nodes_of(wanted.slice.pool)) {
+      auto look = look_at(view, node);
+      const auto loss = loss_on(view, wanted, node, look);
+      if (loss && (!least || *loss < *least)) least = loss;
+    }
+    return least;
+  }
+  std::optional<NodeRankings::Best> best_ranked(const request::Need& need) const {
+    const auto matched = match(need);
+    if (!matched) return std::nullopt;
+    return rankings_.best({catalog_, fleet_, index_},
+                          {matched->candidates.front(), need.count, {need.cpu, need.host_memory}});
+  }
+
+  /// A request arrives: what is typical may change.
+  void observe(const request::Need& need) {
+    const auto matched = match(need);
+    if (matched && demand_.observe(need, matched->tier->name)) retune();
+  }
+
+  /// A node goes out of service or comes back.
+  void turn_node(base::Random& random) {
+    const fleet::NodeIndex node(random.below(fleet_.nodes().size()));
+    fleet_.node(node).cordoned = !fleet_.node(node).cordoned;
+    index_.refresh_node(node, fleet_, catalog_);
   }
 
   /// Does an index built from nothing say the same?
   bool index_is_fresh() const {
     Index fresh;
-    fresh.rebuild(fleet_, catalog_);
+    fresh.rebuild(demand_.typical(), fleet_, catalog_, tiers_);
     for (std::size_t i = 0; i < fleet_.pools().size(); ++i)
       if (fresh.totals(fleet::PoolIndex(i)) != index_.totals(fleet::PoolIndex(i))) return false;
     return fresh.classes() == index_.classes();
@@ -125,9 +165,30 @@ class TestFleet {
   const fleet::Fleet& fleet() const { return fleet_; }
 
  private:
+  bool fits(const Candidate& candidate, const request::Need& need, const fleet::Node& node) const {
+    if (!node.open()) return false;
+    if (node.cpu.count() > 0 && node.cpu - node.cpu_used < need.cpu) return false;
+    if (node.memory.count() > 0 && node.memory - node.memory_used < need.host_memory) return false;
+    const auto& pool = fleet_.pool(candidate.pool);
+    const auto& model = catalog_.model(pool.model);
+    int slices = 0;
+    for (const auto gpu : node.gpus) {
+      auto occupancy = fleet::occupancy_of(fleet_.gpu(gpu));
+      while (const auto next = fit(model, pool, occupancy, candidate)) {
+        occupancy = with(occupancy, *next);
+        ++slices;
+      }
+    }
+    return slices >= need.count;
+  }
+
+  void retune() { index_.retune(demand_.typical(), fleet_, catalog_, tiers_); }
+
   catalog::Catalog catalog_ = catalog::Catalog::built_in();
   fleet::Fleet fleet_;
   Index index_;
+  Demand demand_;
+  mutable NodeRankings rankings_;
   Tiers tiers_;
   tenancy::Team team_;
   UseByPool use_;

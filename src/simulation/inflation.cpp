@@ -1,13 +1,12 @@
 #include "simulation/inflation.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <string>
-#include <tuple>
 
 #include "base/check.h"
 #include "base/random.h"
+#include "control/decide.h"
 #include "control/step.h"
 
 namespace tessera::simulation {
@@ -105,7 +104,7 @@ class Filling {
     const bool whole = pod.share.count() == 1000;
     need.isolation = whole ? Isolation::kDedicated : Isolation::kShared;
     if (!whole) need.compute = pod.share;
-    need.count = std::max(1, pod.gpus);
+    need.count = pod.gpus;
     need.models = pod.models;
     need.cpu = pod.cpu;
     need.host_memory = pod.memory;
@@ -123,37 +122,22 @@ class Filling {
   }
 
   /// Tessera lends GPUs; a pod without one is not among its requests. It takes CPU and memory of a
-  /// GPU node all the same: of the one with the least left.
+  /// GPU node all the same.
   bool place_host(const TracePod& pod);
 
   State state_;
 };
 
 bool Filling::place_host(const TracePod& pod) {
-  std::optional<fleet::NodeIndex> best;
-  std::tuple<base::GpuFraction, base::MilliCpu> best_rank;
-  const auto& nodes = state_.fleet().nodes();
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const auto& node = nodes[i];
-    const auto left = node.cpu - node.cpu_used;
-    if (left < pod.cpu || node.memory - node.memory_used < pod.memory) continue;
-    const auto& model = state_.catalog().model(state_.fleet().pool(node.pool).model);
-    auto free = base::kWholeGpu * static_cast<std::int64_t>(node.gpus.size());
-    for (const auto gpu : node.gpus)
-      for (const auto& slice : state_.fleet().gpu(gpu).slices)
-        free -= fleet::cost_of(slice.shape, model).compute;
-    const std::tuple rank(free, left);
-    if (best && best_rank <= rank) continue;
-    best = fleet::NodeIndex(i);
-    best_rank = rank;
-  }
+  const auto world = control::world_of(state_, *state_.find_team(kTeam), &state_.rankings());
+  const auto best = placement::place_beside(world, {pod.cpu, pod.memory});
   if (!best) return false;
   const auto id = state_.next_request();
   request::Lease lease{.id = state_.next_lease(),
                        .request = id,
                        .team = kTeam,
                        .tier = kTier,
-                       .pool = nodes[best->value()].pool,
+                       .pool = state_.fleet().node(*best).pool,
                        .node = *best,
                        .cpu = pod.cpu,
                        .host_memory = pod.memory,
