@@ -3,6 +3,11 @@
 #include <utility>
 
 namespace tessera::device::nvml {
+namespace {
+
+constexpr int kMostFailedLooks = 3;
+
+}  // namespace
 
 Worker::Worker(std::unique_ptr<Gpu> gpu, GpuState first, Duration call_timeout)
     : call_timeout_(call_timeout),
@@ -51,13 +56,18 @@ void Worker::run(const std::shared_ptr<Inner>& inner) {
 /// A GPU that cannot be read keeps the state it was last seen in, unless it is lost.
 GpuState Worker::look(Inner& inner, const GpuState& last) {
   auto read = inner.gpu->read();
+  inner.failed_looks = read ? 0 : inner.failed_looks + 1;
   if (read) return std::move(*read);
-  if (read.error().code != ErrorCode::kGpuLost) return last;
-  GpuState lost;
-  lost.number = last.number;
-  lost.uuid = last.uuid;
-  lost.condition = Condition::kLost;
-  return lost;
+  if (read.error().code == ErrorCode::kGpuLost) {
+    GpuState lost;
+    lost.number = last.number;
+    lost.uuid = last.uuid;
+    lost.condition = Condition::kLost;
+    return lost;
+  }
+  GpuState stale = last;
+  if (inner.failed_looks >= kMostFailedLooks) stale.condition = Condition::kHung;
+  return stale;
 }
 
 void Worker::submit(OperationId id, const Operation& operation) {

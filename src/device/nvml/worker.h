@@ -21,6 +21,8 @@
 ///       ^                                                                       |
 ///       +---------------- the call comes back; the state is read anew ----------+
 ///
+/// A GPU whose state cannot be read three times in a row counts as hung as well.
+///
 /// A hung call costs its GPU and nothing else: what waits behind it ends with kTimeout, and its own
 /// result, should it ever come, is dropped. Thread-safe.
 namespace tessera::device::nvml {
@@ -69,6 +71,7 @@ class Worker {
     std::optional<Clock::time_point> calling_since;
     bool abandoned = false;  ///< the running operation was already reported as timed out
     std::uint64_t asked = 0, looked = 0;
+    int failed_looks = 0;  ///< in a row; of the thread alone
     std::vector<Completion> ended;
     GpuState state;
   };
