@@ -65,6 +65,7 @@ class Machine:
     def create_behind_its_back(self, gpu, profile):
         """As another program would, in a process of its own: a GPU instance and its device."""
         code = f"""
+import ctypes
 nvml = ctypes.CDLL({str(fakes() / 'libnvidia-ml.so.1')!r})
 device, instance, compute = (ctypes.c_void_p() for _ in range(3))
 for done in (nvml.nvmlInit_v2(), nvml.nvmlDeviceGetHandleByIndex_v2({gpu}, ctypes.byref(device)),
