@@ -139,7 +139,7 @@ void NvmlNode::start(const std::string& node, client::Context context) {
 
 std::string NvmlNode::summary() const {
   return fmt::format("{} GPU{}, driver {}", found_.size(), found_.size() == 1 ? "" : "s",
-                     driver_->driver_version());
+                     driver_->library().driver_version());
 }
 
 }  // namespace tessera::app

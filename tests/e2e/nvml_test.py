@@ -36,9 +36,9 @@ def fakes():
 class Machine:
     """A pretended machine in a state file, and what happens to it."""
 
-    def __init__(self, folder, gpus):
+    def __init__(self, folder, latency):
         self.state = os.path.join(folder, "machine")
-        self.tool("init", "--model", MODEL, "--gpus", gpus)
+        self.tool("init", "--model", MODEL, "--gpus", 2, "--latency", latency)
 
     def tool(self, *words):
         done = subprocess.run([fakes() / "tessera-fake-gpus", "--state", self.state,
@@ -150,10 +150,12 @@ def eventually(condition, seconds=20):
 
 
 class OnTheMachine(unittest.TestCase):
+    LATENCY = 0  # milliseconds that a change of the machine takes
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="tessera-nvml-")
         self.addCleanup(folder.cleanup)
-        self.machine = Machine(folder.name, 2)
+        self.machine = Machine(folder.name, self.LATENCY)
         self.server = Server(folder.name, self.machine)
         self.addCleanup(self.server.kill)
         self.server.start()
@@ -244,7 +246,10 @@ class Trouble(OnTheMachine):
 
 
 class Killed(OnTheMachine):
-    """kill -9 of server and agent, one process here, at random moments."""
+    """kill -9 of server and agent, one process here, at random moments. Changes take as long as on
+    real GPUs, or nearly, so that many are cut in two."""
+
+    LATENCY = 60
 
     def ask_and_release(self, stopping, seed):
         chance = random.Random(seed)

@@ -50,7 +50,8 @@ base::Result<NvmlDriver::Machine> NvmlDriver::find_gpus(const NvmlOptions& optio
   if (!library) return std::unexpected(library.error());
   Machine machine{*library, {}};
   const Surroundings around{*library, std::move(processes),
-                            std::make_shared<Ledger>(options.ledger, boot_id()), &clock};
+                            std::make_shared<Ledger>(options.ledger, boot_id()), &clock,
+                            options.read_only};
   unsigned count = 0;
   if (const auto code = machine.library->call().nvmlDeviceGetCount_v2(&count);
       code != abi::kSuccess)

@@ -24,8 +24,9 @@ namespace tessera::device::nvml {
 
 struct NvmlOptions {
   std::string library = "libnvidia-ml.so.1";
-  std::string ledger;  ///< file of the instances we made; empty: forgotten with the driver
-  bool adopt = false;  ///< whatever instances stand at the start count as ours
+  std::string ledger;      ///< file of the instances we made; empty: forgotten with the driver
+  bool adopt = false;      ///< whatever instances stand at the start count as ours
+  bool read_only = false;  ///< for looking only: not even half-made instances are taken away
   Duration call_timeout = std::chrono::seconds(10);   ///< then a call counts as hung
   Duration start_timeout = std::chrono::seconds(60);  ///< for finding the GPUs
   std::size_t max_in_flight = 64;
@@ -44,7 +45,7 @@ class NvmlDriver final : public Driver {
   std::vector<Completion> poll() override;
   Observation observe() override;
 
-  const std::string& driver_version() const { return library_->driver_version(); }
+  const Library& library() const { return *library_; }
 
  private:
   struct Opened {

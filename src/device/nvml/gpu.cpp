@@ -157,6 +157,7 @@ std::string Gpu::name_of(const Found& found) const {
 }
 
 bool Gpu::heal(const std::vector<Found>& found) {
+  if (around_.read_only) return false;
   bool changed = false;
   for (const auto& spec : around_.ledger->all(uuid_)) {
     const auto there = std::ranges::find(found, spec, &Found::spec);

@@ -25,6 +25,7 @@ struct Surroundings {
   std::shared_ptr<Processes> processes;
   std::shared_ptr<Ledger> ledger;
   const base::Clock* clock = nullptr;
+  bool read_only = false;
 };
 
 class Gpu {

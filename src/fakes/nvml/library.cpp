@@ -28,6 +28,11 @@ Record* with_serial(Record (&records)[kCount], std::uint32_t serial) {
   return found == std::end(records) ? nullptr : found;
 }
 
+void sleep_ms(unsigned span) {
+  const timespec pause{span / 1000, static_cast<long>(span % 1000) * 1'000'000};
+  nanosleep(&pause, nullptr);
+}
+
 }  // namespace
 
 void* encode(const Handle& handle) {
@@ -95,6 +100,14 @@ std::expected<MachineFile, abi::Return> open_machine(MachineFile::Access access)
 
 namespace detail {
 
+void take_time(MachineFile::Access access) {
+  if (access != MachineFile::Access::kChange) return;
+  unsigned span = 0;
+  if (const auto machine = open_machine(MachineFile::Access::kRead))
+    span = machine->header().latency_ms;
+  if (span > 0) sleep_ms(span);
+}
+
 abi::Return admit(const Handle& handle, MachineFile::Access access,
                   std::optional<MachineFile>& machine, GpuRecord& gpu) {
   for (;;) {
@@ -110,8 +123,7 @@ abi::Return admit(const Handle& handle, MachineFile::Access access,
     }
     opened = std::unexpected(abi::kTimeout);  // lets the lock go
     // Without a bound on purpose: this is the hanging call that callers must survive.
-    const timespec pause{0, 20'000'000};
-    nanosleep(&pause, nullptr);
+    sleep_ms(20);
   }
 }
 

@@ -74,6 +74,8 @@ abi::Return guarded(Function function) noexcept {
 }
 
 namespace detail {
+/// A change takes the machine's time, before it and without the lock.
+void take_time(MachineFile::Access access);
 /// Waits while the GPU is told to hang. On success `gpu` holds its record, the dead forgotten.
 abi::Return admit(const Handle& handle, MachineFile::Access access,
                   std::optional<MachineFile>& machine, GpuRecord& gpu);
@@ -91,6 +93,7 @@ abi::Return visit(const void* pointer, std::initializer_list<Kind> kinds,
     for (const auto kind : kinds) meant |= handle && handle->kind == kind;
     std::optional<MachineFile> machine;
     GpuRecord gpu;
+    detail::take_time(access);
     if (const auto refused = detail::admit(handle.value_or(Handle{}), access, machine, gpu);
         refused != abi::kSuccess)
       return refused;

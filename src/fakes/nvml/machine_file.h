@@ -81,6 +81,8 @@ struct MachineHeader {
   abi::Return init_result;  ///< what nvmlInit answers: a driver that is not loaded, …
   char driver_version[80];
   std::uint64_t seed;
+  std::uint32_t latency_ms;  ///< before a change takes effect
+  std::uint32_t unused;
 };
 
 /// One transaction on the machine; the lock lasts as long as the object.

@@ -213,6 +213,7 @@ int main(int argc, char** argv) {
   init->add_option("--gpus", options.gpus, "How many")->capture_default_str();
   init->add_option("--driver", options.machine.driver_version)->capture_default_str();
   init->add_option("--seed", options.machine.seed, "Of the UUIDs")->capture_default_str();
+  init->add_option("--latency", options.machine.latency_ms, "Milliseconds that a change takes");
   init->add_flag("--mig", options.machine.mig, "MIG mode on");
   init->callback([&] {
     options.machine.models.assign(options.gpus, options.model);

@@ -118,6 +118,7 @@ base::Result<void> make_machine(const std::string& path, const MachineOrder& ord
   MachineHeader header{};
   header.gpus = static_cast<std::uint32_t>(order.models.size());
   header.seed = order.seed;
+  header.latency_ms = order.latency_ms;
   put_text(header.driver_version, order.driver_version);
   const auto gpus = std::make_unique<GpuRecord[]>(kMostGpus);
   for (std::size_t i = 0; i < order.models.size(); ++i) {

@@ -18,7 +18,8 @@ struct MachineOrder {
   std::vector<std::string> models;  ///< the catalog's key of every GPU, at most kMostGpus
   std::string driver_version = "580.95.05";
   bool mig = false;
-  std::uint64_t seed = 1;  ///< of the UUIDs
+  unsigned latency_ms = 0;  ///< how long a change takes, as on real GPUs
+  std::uint64_t seed = 1;   ///< of the UUIDs
 };
 base::Result<void> make_machine(const std::string& path, const MachineOrder& order);
 
