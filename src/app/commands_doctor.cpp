@@ -103,12 +103,11 @@ void look_at_gpu(const device::GpuState& gpu, const catalog::Catalog& catalog,
 Findings examine(const DoctorOptions& options) {
   Findings findings;
   look_at_host(findings);
-  const SystemClock clock;
   auto driver = NvmlDriver::open(
       {.library = options.library, .ledger = options.data + "/nvml-instances", .read_only = true},
       std::make_shared<device::nvml::LinuxProcesses>(
           device::nvml::EndingPolicy{.strangers = false}),
-      clock);
+      std::make_shared<SystemClock>());
   if (!driver) {
     findings.fail("driver", driver.error().what, driver.error().todo);
     return findings;

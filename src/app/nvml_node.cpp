@@ -92,7 +92,7 @@ base::Result<std::unique_ptr<NvmlNode>> NvmlNode::open(
       device::nvml::EndingPolicy{.strangers = choice.end_processes});
   auto driver = device::nvml::NvmlDriver::open(
       {.library = choice.library, .ledger = choice.data + "/nvml-instances", .adopt = choice.adopt},
-      std::move(processes), node->clock_);
+      std::move(processes), std::make_shared<SteadyClock>());
   if (!driver) return std::unexpected(driver.error());
   node->driver_ = std::move(*driver);
   node->found_ = node->driver_->observe().gpus;

@@ -30,15 +30,15 @@ std::string library_path() {
 class Hardware : public testing::Test {
  protected:
   void SetUp() override {
-    auto opened = NvmlDriver::open(
-        {.library = library_path(), .read_only = true},
-        std::make_shared<LinuxProcesses>(EndingPolicy{.strangers = false}), clock_);
+    auto opened =
+        NvmlDriver::open({.library = library_path(), .read_only = true},
+                         std::make_shared<LinuxProcesses>(EndingPolicy{.strangers = false}),
+                         std::make_shared<RealClock>());
     if (!opened) GTEST_SKIP() << base::to_string(opened.error());
     driver_ = std::move(*opened);
     std::cout << "driver " << driver_->library().driver_version() << "\n";
   }
 
-  RealClock clock_;
   catalog::Catalog catalog_ = catalog::Catalog::built_in();
   std::unique_ptr<NvmlDriver> driver_;
 };

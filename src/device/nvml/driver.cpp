@@ -24,15 +24,15 @@ std::string boot_id() {
 
 }  // namespace
 
-base::Result<std::unique_ptr<NvmlDriver>> NvmlDriver::open(const NvmlOptions& options,
-                                                           std::shared_ptr<Processes> processes,
-                                                           const base::Clock& clock) {
+base::Result<std::unique_ptr<NvmlDriver>> NvmlDriver::open(
+    const NvmlOptions& options, std::shared_ptr<Processes> processes,
+    std::shared_ptr<const base::Clock> clock) {
   // On a thread of its own: a driver in trouble may keep its first caller for ever.
   std::promise<base::Result<Machine>> promise;
   auto found = promise.get_future();
-  std::thread([options, &clock, processes = std::move(processes),
+  std::thread([options, clock = std::move(clock), processes = std::move(processes),
                promise = std::move(promise)]() mutable {
-    promise.set_value(find_gpus(options, std::move(processes), clock));
+    promise.set_value(find_gpus(options, std::move(processes), std::move(clock)));
   }).detach();
   if (found.wait_for(options.start_timeout) != std::future_status::ready)
     return fail(Reason::kUnavailable,
@@ -45,12 +45,12 @@ base::Result<std::unique_ptr<NvmlDriver>> NvmlDriver::open(const NvmlOptions& op
 
 base::Result<NvmlDriver::Machine> NvmlDriver::find_gpus(const NvmlOptions& options,
                                                         std::shared_ptr<Processes> processes,
-                                                        const base::Clock& clock) {
+                                                        std::shared_ptr<const base::Clock> clock) {
   auto library = Library::open(options.library);
   if (!library) return std::unexpected(library.error());
   Machine machine{*library, {}};
   const Surroundings around{*library, std::move(processes),
-                            std::make_shared<Ledger>(options.ledger, boot_id()), &clock,
+                            std::make_shared<Ledger>(options.ledger, boot_id()), std::move(clock),
                             options.read_only};
   unsigned count = 0;
   if (const auto code = machine.library->call().nvmlDeviceGetCount_v2(&count);

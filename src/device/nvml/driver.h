@@ -35,10 +35,11 @@ struct NvmlOptions {
 class NvmlDriver final : public Driver {
  public:
   /// Loads the library and finds the GPUs. Errors say what is missing: the library, the kernel
-  /// driver, a permission, a GPU, an answer in time. The clock must outlive the driver.
+  /// driver, a permission, a GPU, an answer in time. Processes and clock
+  /// are shared with threads that a hung call may leave behind.
   static base::Result<std::unique_ptr<NvmlDriver>> open(const NvmlOptions& options,
                                                         std::shared_ptr<Processes> processes,
-                                                        const base::Clock& clock);
+                                                        std::shared_ptr<const base::Clock> clock);
 
   Capabilities capabilities() const override;
   std::expected<OperationId, Error> submit(Operation operation) override;
@@ -60,7 +61,7 @@ class NvmlDriver final : public Driver {
   NvmlDriver(const NvmlOptions& options, Machine machine);
   static base::Result<Machine> find_gpus(const NvmlOptions& options,
                                          std::shared_ptr<Processes> processes,
-                                         const base::Clock& clock);
+                                         std::shared_ptr<const base::Clock> clock);
 
   NvmlOptions options_;
   std::shared_ptr<const Library> library_;

@@ -24,7 +24,7 @@ struct Surroundings {
   std::shared_ptr<const Library> library;
   std::shared_ptr<Processes> processes;
   std::shared_ptr<Ledger> ledger;
-  const base::Clock* clock = nullptr;
+  std::shared_ptr<const base::Clock> clock;
   bool read_only = false;
 };
 

@@ -64,7 +64,7 @@ class PretendedMachine {
   }
   base::Result<std::unique_ptr<device::nvml::NvmlDriver>> open(
       const device::nvml::NvmlOptions& options) {
-    return device::nvml::NvmlDriver::open(options, processes_, clock_);
+    return device::nvml::NvmlDriver::open(options, processes_, std::make_shared<RealClock>());
   }
 
   const std::string& path() const { return path_; }
@@ -93,7 +93,6 @@ class PretendedMachine {
  private:
   std::string folder_ = testing::TempDir() + "pretended-" + std::to_string(getpid());
   std::string path_ = folder_ + "/machine";
-  RealClock clock_;
   std::shared_ptr<PretendedProcesses> processes_ = std::make_shared<PretendedProcesses>(path_);
 };
 

@@ -143,17 +143,18 @@ int start_process(const std::string& path, StartOptions options) {
 int stop_process(const std::string& path, std::uint32_t pid) {
   const auto machine = fakes::look_at(path);
   if (!machine) return report(machine.error());
-  bool real = false;
+  const fakes::ProcessRecord* found = nullptr;
   for (const auto& gpu : machine->gpus)
-    for (const auto& process : gpu.processes) real |= process.pid == pid && process.phantom == 0;
-  if (real) kill(static_cast<pid_t>(pid), SIGKILL);
-  const auto removed = fakes::remove_process(path, pid);
-  if (!removed) return report(removed.error());
-  if (*removed) return 0;
-  return report({base::Reason::kUnknownObject,
-                 "no process " + std::to_string(pid) + " runs on a pretended GPU",
-                 {},
-                 "see tessera-fake-gpus show"});
+    for (const auto& process : gpu.processes)
+      if (process.pid == pid) found = &process;
+  if (found == nullptr || pid == 0)
+    return report({base::Reason::kUnknownObject,
+                   "no process " + std::to_string(pid) + " runs on a pretended GPU",
+                   {},
+                   "see tessera-fake-gpus show"});
+  if (found->phantom == 0) kill(static_cast<pid_t>(pid), SIGKILL);
+  // A real one may be gone from the machine already, because it is dead.
+  return finish(fakes::remove_process(path, pid));
 }
 
 struct Options {
