@@ -136,6 +136,12 @@ class Server:
     def status(self, name):
         return self.call("GET", "/v1/requests/" + name)["status"]
 
+    def cancel(self, request):
+        return self.call("POST", f"/v1/requests/{request}/cancel", {})
+
+    def leases(self):
+        return self.call("GET", "/v1/leases")["items"]
+
     def release(self, lease):
         return self.call("POST", f"/v1/leases/{lease}/release", {})
 
@@ -240,7 +246,7 @@ class Trouble(OnTheMachine):
         self.assertTrue(eventually(self.quarantined("fallen off the bus")))
         self.assertTrue(eventually(lambda: any(
             lease["status"].get("endReason") == "DeviceFailed"
-            for lease in self.server.call("GET", "/v1/leases")["items"])))
+            for lease in self.server.leases())))
         self.assertFalse(self.ended(other))
         self.assertIn(second, self.machine.instances())
 
@@ -251,25 +257,29 @@ class Killed(OnTheMachine):
 
     LATENCY = 60
 
-    def ask_and_release(self, stopping, seed):
+    def ask_and_release(self, stopping, seed, mine):
+        """Sizes that do not fit beside one another, so that layouts keep changing."""
         chance = random.Random(seed)
-        mine = []
         while not stopping.is_set():
             try:
-                if mine and chance.random() < 0.5:
+                if mine and chance.random() < 0.6:
                     self.server.release(mine.pop(chance.randrange(len(mine))))
                 else:
-                    lease = self.server.request(
-                        chance.choice(["5GB", "10GB", "20GB", "40GB"]))["status"].get("lease")
-                    if lease:
-                        mine.append(lease)
+                    made = self.server.request(chance.choice(["10GB", "20GB", "40GB", "80GB"]))
+                    if made["status"]["lease"]:
+                        mine.append(made["status"]["lease"])
+                    else:
+                        self.server.cancel(made["metadata"]["name"])
             except (OSError, KeyError, ValueError):
                 return  # the server was killed
-            time.sleep(chance.random() * 0.2)
+            time.sleep(chance.random() * 0.1)
 
-    def round(self, number):
+    def round(self, number, busy):
         stopping = threading.Event()
-        workers = [threading.Thread(target=self.ask_and_release, args=(stopping, 100 * number + i))
+        left = [lease["metadata"]["name"] for lease in self.server.leases()
+                if lease["status"]["state"] not in ENDED and lease["metadata"]["name"] != busy]
+        workers = [threading.Thread(target=self.ask_and_release,
+                                    args=(stopping, 100 * number + i, left[i::3]))
                    for i in range(3)]
         for worker in workers:
             worker.start()
@@ -280,18 +290,23 @@ class Killed(OnTheMachine):
             worker.join()
 
     def settled(self):
-        """Every slice of a lease has its device, every device its slice, nothing is half made."""
-        slices = {part["device"]: part["phase"] for gpu in self.server.gpus()
-                  for part in gpu["status"]["slices"] if part["device"]}
-        pending = [part for gpu in self.server.gpus() for part in gpu["status"]["slices"]
-                   if part["phase"] in ("preparing", "scrubbing")]
-        return not pending and set(self.machine.instances()) == set(slices)
+        """Every slice has its instance, every instance its slice, nothing is half made; and what is
+        in use is the device that its lease was told."""
+        instances = {where[:3]: device for device, where in self.machine.instances().items()}
+        slices = [(gpu["spec"]["number"], part) for gpu in self.server.gpus()
+                  for part in gpu["status"]["slices"]]
+        places = {(gpu, part["profile"], part["start"]) for gpu, part in slices}
+        in_use = [((gpu, part["profile"], part["start"]), part["device"]) for gpu, part in slices
+                  if part["phase"] == "in-use"]
+        return (None not in instances.values() and set(instances) == places
+                and all(part["phase"] in ("idle", "in-use") for _, part in slices)
+                and all(instances[place] == device for place, device in in_use))
 
     def test_no_orphan_and_no_busy_instance_destroyed(self):
-        _, busy = self.active("10GB")
+        lease, busy = self.active("10GB")
         pid = self.machine.run_on(busy, "--memory", "1GiB")
         for number in range(ROUNDS):
-            self.round(number)
+            self.round(number, lease)
             self.assertIn(busy, self.machine.instances(), f"round {number}")
             self.server.start()
         self.assertTrue(eventually(self.settled, 60),
