@@ -29,6 +29,9 @@ bool to_be_cleaned(const TargetSlice& slice) {
 std::string held_by(const Process& process) {
   return "process " + std::to_string(process.pid) + " holds " + process.device;
 }
+std::string made_elsewhere(const InstanceState& instance) {
+  return instance.device + " was not made by this agent";
+}
 
 class Planner {
  public:
@@ -75,6 +78,12 @@ class Planner {
     const auto& all = view_.state.processes;
     const auto found = std::ranges::find(all, device, &Process::device);
     return found == all.end() ? nullptr : &*found;
+  }
+  /// Why an instance has to stay; empty: it may go.
+  std::string reason_to_stay(const InstanceState& instance) const {
+    if (instance.foreign) return made_elsewhere(instance);
+    const auto* process = process_on(instance.device);
+    return process == nullptr ? std::string() : held_by(*process);
   }
   /// Being destroyed: it may vanish at any moment.
   bool doomed(const InstanceState& instance) const {
@@ -128,14 +137,15 @@ void Planner::match(const TargetSlice& slice) {
                            "; update the agent");
   const auto& instances = view_.state.instances;
   const auto found = std::ranges::find(instances, *spec, &InstanceState::spec);
-  const bool there = found != instances.end() && !doomed(*found);
+  const bool there = found != instances.end() && !doomed(*found) && !found->foreign;
   wanted_.push_back({&slice, *spec, there ? &*found : nullptr});
 }
 
 void Planner::divide() {
   for (const auto& slice : view_.target.slices) match(slice);
   for (const auto& instance : view_.state.instances)
-    if (std::ranges::find(wanted_, instance.spec, &Wanted::spec) == wanted_.end() &&
+    if ((instance.foreign ||
+         std::ranges::find(wanted_, instance.spec, &Wanted::spec) == wanted_.end()) &&
         !doomed(instance))
       surplus_.push_back(&instance);
 
@@ -152,7 +162,7 @@ void Planner::divide() {
   }
   if (!view_.state.mig_current) turn_mig_on();
   for (const auto* instance : surplus_)
-    if (process_on(instance->device) == nullptr)
+    if (reason_to_stay(*instance).empty())
       add(DestroyInstance{number(), instance->device}, nullptr);
 }
 
@@ -186,8 +196,8 @@ void Planner::make(const TargetSlice& slice, const device::InstanceSpec& spec) {
   bool found = false;
   const auto clear = [&](const InstanceState& instance) {
     found = true;
-    if (const auto* process = process_on(instance.device))
-      wait(slice, "its place is taken: " + held_by(*process));
+    if (const auto reason = reason_to_stay(instance); !reason.empty())
+      wait(slice, "its place is taken: " + reason);
     else
       add(DestroyInstance{number(), instance.device}, &slice);
   };
@@ -238,8 +248,8 @@ bool Planner::turn_mig_off() {
   };
   for (const auto& instance : state.instances) {
     if (doomed(instance)) continue;
-    if (const auto* process = process_on(instance.device))
-      all_wait("MIG instances stay: " + held_by(*process));
+    if (const auto reason = reason_to_stay(instance); !reason.empty())
+      all_wait("MIG instances stay: " + reason);
     else
       add_for_all(DestroyInstance{number(), instance.device});
   }

@@ -17,7 +17,9 @@
 /// 3. what is free and not wanted goes: first what is in the way, the rest when nothing else is
 /// due;
 /// 4. instances are made at the target's placements, those for leases before idle ones;
-/// 5. MIG mode changes only when no process and no instance is left.
+/// 5. MIG mode changes only when no process and no instance is left;
+/// 6. an instance that somebody else made is neither used nor destroyed: what needs its place
+/// waits.
 namespace tessera::agent {
 
 /// What an agent process has verified about a GPU's slices: generation -> device. Lost with the

@@ -57,6 +57,15 @@ bool speaks_against_gpu(ErrorCode code) {
          code != ErrorCode::kNotFound && code != ErrorCode::kGpuLost;
 }
 
+/// Somebody else divides this GPU: two owners would undo each other's work.
+std::string foreign_instance(const GpuState& state) {
+  const auto found = std::ranges::find(state.instances, true, &device::InstanceState::foreign);
+  if (found == state.instances.end()) return {};
+  return "MIG instance " + found->device + " at " + std::to_string(found->spec.placement.start) +
+         " was not made by this agent; destroy it, or start the agent with --adopt, and restore " +
+         "the GPU";
+}
+
 bool for_lease(SlicePhase phase) {
   return phase == SlicePhase::kPreparing || phase == SlicePhase::kInUse;
 }
@@ -216,6 +225,8 @@ fleet::GpuReport GpuWorker::describe(const GpuState& state, Instant now) const {
     report.detail = "a driver call on the GPU has not come back";
   else if (auto fatal = fatal_error(state); !fatal.empty())
     report.detail = std::move(fatal);
+  else if (auto foreign = foreign_instance(state); !foreign.empty())
+    report.detail = std::move(foreign);
   else if (quarantine_ && quarantine_->until > now)
     report.detail = quarantine_->detail;
   if (!report.detail.empty()) report.health = fleet::Health::kQuarantined;

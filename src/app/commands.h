@@ -33,6 +33,7 @@ void add_object_commands(Program& program);   // apply, diff, delete, get, descr
 void add_asking_commands(
     Program& program);  // request, explain, cancel, renew, release, approve, reject
 void add_offline_commands(Program& program);    // capacity, version
+void add_doctor_command(Program& program);      // doctor
 void add_simulate_command(Program& program);    // simulate
 void add_completion_command(Program& program);  // completion
 

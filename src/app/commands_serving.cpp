@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/control_plane.h"
 #include "app/files.h"
+#include "app/nvml_node.h"
 #include "app/simulated_nodes.h"
 #include "app/terminal.h"
 #include "client/agent_transport.h"
@@ -21,6 +22,7 @@ struct ServeOptions {
   std::string data = "tessera-data";
   std::string listen = "127.0.0.1:8787";
   bool simulate = false;  ///< run a simulated machine and an agent for every node
+  NvmlChoice nvml;        ///< with a library: this machine's GPUs instead of simulated ones
 };
 
 /// Blocks SIGINT and SIGTERM in this thread and all it starts; wait_for_stop() then takes them.
@@ -38,8 +40,11 @@ void wait_for_stop(const sigset_t& signals) {
   sigwait(&signals, &signal);
 }
 
-void greet(const ControlPlane& plane) {
+void greet(ControlPlane& plane) {
   const auto& context = plane.context();
+  const auto team = plane.engine().read([](const control::State& state) {
+    return state.teams().empty() ? std::string("TEAM") : state.teams().begin()->first;
+  });
   fmt::print(
       "Tessera is up.\n\n"
       "  console  {0}/#token={1}\n"
@@ -47,11 +52,36 @@ void greet(const ControlPlane& plane) {
       "Try:\n"
       "  export TESSERA_CONTEXT={2}\n"
       "  tessera capacity\n"
-      "  tessera request --team vision --memory 10GB --isolation partition --for 8h\n"
+      "  tessera request --team {3} --memory 10GB --isolation partition --for 8h\n"
       "  tessera get gpus\n\n"
       "Ctrl-C ends it; what was granted is kept.\n",
-      context.server.url(), context.token, plane.context_path());
+      context.server.url(), context.token, plane.context_path(), team);
   std::fflush(stdout);
+}
+
+base::Result<std::unique_ptr<NvmlNode>> open_machine(
+    const ServeOptions& options, const std::shared_ptr<const catalog::Catalog>& catalog) {
+  auto choice = options.nvml;
+  choice.data = options.data;
+  return NvmlNode::open(choice, catalog);
+}
+
+/// Adds to the documents what the control plane lacks to offer the machine's GPUs.
+base::Result<void> add_machine(ControlPlane& plane, NvmlNode& machine,
+                               std::vector<wire::Document>& documents) {
+  auto missing = plane.engine().read(
+      [&](const control::State& state) { return machine.declare(state, documents); });
+  if (!missing) return std::unexpected(missing.error());
+  for (auto& document : *missing) documents.push_back(std::move(document));
+  return {};
+}
+
+base::Result<void> start_machine(ControlPlane& plane, NvmlNode& machine) {
+  auto token = plane.agent_token(machine.name());
+  if (!token) return std::unexpected(token.error());
+  machine.start(machine.name(), {plane.context().server, std::move(*token)});
+  fmt::print("node {}: {}\n", machine.name(), machine.summary());
+  return {};
 }
 
 int serve(const ServeOptions& options) {
@@ -70,15 +100,29 @@ int serve(const ServeOptions& options) {
     if (!read) return refuse(read.error());
     documents = std::move(*read);
   }
+  std::unique_ptr<NvmlNode> machine;
+  if (!options.nvml.library.empty()) {
+    auto opened = open_machine(options, catalog);
+    if (!opened) return refuse(opened.error());
+    machine = std::move(*opened);
+  }
   auto plane = ControlPlane::start(catalog, plane_options);
   if (!plane) return refuse(plane.error());
+  if (machine)
+    if (auto added = add_machine(**plane, *machine, documents); !added)
+      return refuse(added.error());
   if (!documents.empty())
     if (auto declared = (*plane)->declare(documents); !declared) return refuse(declared.error());
   (*plane)->open();
   std::unique_ptr<SimulatedNodes> nodes;
-  if (options.simulate) nodes = std::make_unique<SimulatedNodes>(**plane, catalog);
+  if (machine) {
+    if (auto started = start_machine(**plane, *machine); !started) return refuse(started.error());
+  } else if (options.simulate) {
+    nodes = std::make_unique<SimulatedNodes>(**plane, catalog);
+  }
   greet(**plane);
   wait_for_stop(signals);
+  machine.reset();
   nodes.reset();
   return kDone;
 }
@@ -91,25 +135,47 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
       ->capture_default_str();
 }
 
+void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {
+  command
+      .add_option("--nvml", nvml.library,
+                  "libnvidia-ml.so.1, by path or name: this machine's GPUs, not simulated ones")
+      ->envname("TESSERA_NVML");
+  command.add_flag("--adopt", nvml.adopt, "Take over MIG instances that somebody else made");
+  command.add_flag("--end-processes", nvml.end_processes,
+                   "End whatever still runs on a released slice, not only a lease's own");
+}
+
 struct AgentCommand {
   std::string node;
   std::string model;
   int gpus = 8;
+  NvmlChoice nvml{.data = "tessera-agent"};
 };
 
+/// One agent over this machine's GPUs, against a control plane elsewhere.
+int run_nvml_agent(const AgentCommand& options, client::Context context) {
+  const auto signals = hold_signals();
+  auto machine = NvmlNode::open(
+      options.nvml, std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in()));
+  if (!machine) {
+    print_error(machine.error());
+    return kRefused;
+  }
+  (*machine)->start(options.node, std::move(context));
+  fmt::print("agent of {}: {}\n", options.node, (*machine)->summary());
+  std::fflush(stdout);
+  wait_for_stop(signals);
+  return kDone;
+}
+
 /// One agent over simulated GPUs, against a control plane elsewhere.
-int run_agent(Program& program, const AgentCommand& options) {
+int run_simulated_agent(const AgentCommand& options, client::Context context) {
   const auto signals = hold_signals();
   const auto catalog = std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in());
   const auto model = catalog->find(options.model);
   if (!model) {
     print_error({base::Reason::kUnknownObject, "there is no GPU model \"" + options.model + "\"",
                  "--simulate", "use a key of data/gpu_models.json, e.g. H100-80GB-SXM5"});
-    return kRefused;
-  }
-  auto context = client::read_context(program.context_file);
-  if (!context) {
-    print_error(context.error());
     return kRefused;
   }
   const SteadyClock clock;
@@ -119,12 +185,28 @@ int run_agent(Program& program, const AgentCommand& options) {
        .seed = std::hash<std::string>{}(options.node)});
   device::simulated::SimulatedDriver driver(machine);
   agent::Agent agent(options.node, driver, catalog);
-  client::AgentTransport transport(std::move(*context));
+  client::AgentTransport transport(std::move(context));
   agent::Runner runner(agent, transport, clock);
   fmt::print("agent of {}: {} simulated {}\n", options.node, options.gpus, options.model);
   std::fflush(stdout);
   wait_for_stop(signals);
   return kDone;
+}
+
+int run_agent(Program& program, const AgentCommand& options) {
+  if (options.model.empty() && options.nvml.library.empty()) {
+    print_error({base::Reason::kInvalidDocument, "an agent needs GPUs", "agent",
+                 "name the driver's library with --nvml libnvidia-ml.so.1, or a model with "
+                 "--simulate"});
+    return kUsage;
+  }
+  auto context = client::read_context(program.context_file);
+  if (!context) {
+    print_error(context.error());
+    return kRefused;
+  }
+  return options.model.empty() ? run_nvml_agent(options, std::move(*context))
+                               : run_simulated_agent(options, std::move(*context));
 }
 
 }  // namespace
@@ -133,8 +215,11 @@ void add_serving_commands(Program& program) {
   const auto up_options = std::make_shared<ServeOptions>();
   up_options->simulate = true;
   auto* up = program.cli.add_subcommand(
-      "up", "Start a control plane with a simulated machine for every declared node");
+      "up",
+      "Start a control plane with a simulated machine for every declared node, or with this one's "
+      "GPUs");
   add_serve_options(*up, *up_options);
+  add_nvml_options(*up, up_options->nvml);
   up->callback([&program, up_options] { program.chosen = [=] { return serve(*up_options); }; });
 
   const auto serve_options = std::make_shared<ServeOptions>();
@@ -147,8 +232,10 @@ void add_serving_commands(Program& program) {
   auto* agent = program.cli.add_subcommand(
       "agent", "Run the agent of one node (--context names its server and token)");
   agent->add_option("--node", agent_options->node, "Name of the node")->required();
-  agent->add_option("--simulate", agent_options->model, "GPU model of the simulated machine")
-      ->required();
+  add_nvml_options(*agent, agent_options->nvml);
+  agent->add_option("--data", agent_options->nvml.data, "Folder of what the agent remembers")
+      ->capture_default_str();
+  agent->add_option("--simulate", agent_options->model, "GPU model of a simulated machine instead");
   agent->add_option("--gpus", agent_options->gpus, "Number of simulated GPUs")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();

@@ -43,6 +43,7 @@ int run(int argc, char** argv) {
   add_asking_commands(program);
   add_object_commands(program);
   add_offline_commands(program);
+  add_doctor_command(program);
   add_simulate_command(program);
   add_completion_command(program);
   try {

@@ -79,9 +79,9 @@ struct DestroyInstance {
   std::string device;
   friend auto operator<=>(const DestroyInstance&, const DestroyInstance&) = default;
 };
-/// Ends what still runs on `device` (an instance's or the GPU's UUID) and verifies that nothing
-/// holds it and that its memory reads as free; kInUse otherwise. With a tenant only that lease's
-/// processes are meant, as on a GPU that several leases share.
+/// Ends what still runs on `device` (an instance's or the GPU's UUID), as far as the driver may,
+/// and verifies that nothing holds it and that its memory reads as free; kInUse otherwise. With a
+/// tenant only that lease's processes are meant, as on a GPU that several leases share.
 struct Scrub {
   GpuNumber gpu = 0;
   std::string device;
@@ -134,6 +134,7 @@ struct InstanceState {
   std::uint32_t driver_id = 0;  ///< GPU instance id: reused, identifies nothing over time
   std::string device;           ///< UUID
   MiB memory_used;              ///< above what an empty instance shows
+  bool foreign = false;         ///< made by somebody else: a DestroyInstance is refused
 };
 
 enum class Condition : std::uint8_t {

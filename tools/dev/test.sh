@@ -131,6 +131,31 @@ simulate_seeds() {
   timeout 900 "$kBuildRoot/dev/tessera" simulate --seeds "${TESSERA_SEEDS:-200}"
 }
 
+# Other people's clients, from PyPI, in an environment of their own.
+readonly kPeerPackages=(nvidia-ml-py==13.615.71)
+
+prepare_peers() {
+  local python=$1
+  if "$python" -c 'import pynvml' 2>/dev/null; then return 0; fi
+  rm -rf "$kBuildRoot/peers"
+  python3 -m venv "$kBuildRoot/peers" || {
+    say "peers: python3 cannot make a virtual environment; is python3-venv installed?"
+    return 1
+  }
+  timeout 120 "$python" -m pip install --quiet --disable-pip-version-check \
+    "${kPeerPackages[@]}" || {
+    say "peers: ${kPeerPackages[*]} did not come from PyPI; is it reachable from here?"
+    return 1
+  }
+}
+
+run_peers() {
+  local python=$PWD/$kBuildRoot/peers/bin/python fakes=$PWD/$kBuildRoot/dev/fakes
+  prepare_peers "$python"
+  timeout 120 "$python" tests/peers/nvml_peer.py --library "$fakes/libnvidia-ml.so.1" \
+    --tool "$fakes/tessera-fake-gpus"
+}
+
 # The scripts beside the browser tests get the binary, and say by their exit status how it went.
 run_end_to_end() {
   local binary=$PWD/$kBuildRoot/dev/tessera script
@@ -193,6 +218,7 @@ run_tests() {
   run_step "unit and property" run_programs dev 'unit|property'
   run_step "scenario" run_programs dev scenario
   run_step "simulation" simulate_seeds
+  run_step "peers" run_peers
   run_end_to_end
   run_step "threads" check_threads
   run_step "fuzz" fuzz_documents

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "device/driver.h"
+#include "device/nvml/ledger.h"
+#include "device/nvml/library.h"
+#include "device/nvml/processes.h"
+
+/// One GPU, as NVML shows and changes it. Every call here may take as long as the driver likes, or
+/// for ever: only a Worker's thread makes them. Nothing in here is safe for a second thread.
+namespace tessera::device::nvml {
+
+/// What the GPUs of one driver share. All of it may be used from several threads.
+struct Surroundings {
+  std::shared_ptr<const Library> library;
+  std::shared_ptr<Processes> processes;
+  std::shared_ptr<Ledger> ledger;
+  std::shared_ptr<const base::Clock> clock;
+  bool read_only = false;
+};
+
+class Gpu {
+ public:
+  /// Asks the GPU for all that never changes. Errors: what NVML refuses, kGpuLost among it.
+  static std::expected<std::unique_ptr<Gpu>, Error> open(Surroundings surroundings,
+                                                         GpuNumber number);
+  ~Gpu();
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  GpuNumber number() const { return number_; }
+  const std::string& uuid() const { return uuid_; }
+  abi::Device handle() const { return handle_; }
+  bool mig_capable() const { return !profiles_.empty(); }
+  bool measures() const { return gpm_; }
+
+  /// How it stands. Instances of ours that were only half made or half destroyed are taken away on
+  /// the way: no process can be on them.
+  std::expected<GpuState, Error> read();
+  /// Carries out one operation; `id` is not set in the completion.
+  Completion apply(const Operation& operation);
+  /// Everything that stands here now counts as ours.
+  void adopt();
+
+ private:
+  struct Profile {
+    int number = 0;  ///< NVML's, as in InstanceSpec
+    abi::ProfileInfo info{};
+    std::vector<abi::Placement> places;
+  };
+  /// A GPU instance with its first MIG device, if it has one.
+  struct Found {
+    InstanceSpec spec;
+    unsigned id = 0;
+    abi::GpuInstance instance{};
+    abi::Device device{};
+    std::string uuid;  ///< of the device; empty without one
+  };
+  /// A GPM sample that NVML holds for us.
+  struct Measured {
+    abi::GpmSample sample = nullptr;
+    std::chrono::steady_clock::time_point at;
+    std::optional<int> permille;  ///< busy, until `at`
+  };
+  using Listing = abi::Return (*)(abi::Device, unsigned*, abi::Process*);
+
+  Gpu(Surroundings surroundings, GpuNumber number, abi::Device handle);
+
+  // gpu.cpp: reading.
+  std::optional<Error> learn();
+  void learn_profiles();
+  std::expected<std::vector<Found>, Error> instances();
+  void name_devices(std::vector<Found>& found) const;
+  std::expected<std::vector<Process>, Error> processes(const std::vector<Found>& found);
+  std::optional<Error> list(Listing listing, const std::vector<Found>& found,
+                            std::vector<Process>& all) const;
+  MiB memory_used(abi::Device device, const std::string& name, bool held);
+  std::string name_of(const Found& found) const;
+  /// Takes away what `read` found half made; true where something was.
+  bool heal(const std::vector<Found>& found);
+
+  // gpu_changes.cpp: none where it is done, and what it made is in the completion.
+  std::optional<Error> change(const SetMigMode& mode, Completion& completion);
+  std::optional<Error> change(const CreateInstance& create, Completion& completion);
+  std::optional<Error> change(const DestroyInstance& destroy, Completion& completion);
+  std::optional<Error> change(const Scrub& scrub, Completion& completion);
+  std::optional<Error> fill(abi::GpuInstance instance, unsigned slices);
+  std::optional<Error> remove(const Found& found);
+
+  // gpu_use.cpp
+  struct Part {
+    std::string device;
+    MiB memory;
+    std::optional<unsigned> instance;  ///< none: the undivided GPU
+  };
+  std::optional<Error> change(const ReadUse& read, Completion& completion);
+  std::optional<int> busy_permille(const Part& part);
+  void begin_measuring(const std::vector<Part>& parts);
+  abi::GpmSample take(const Part& part);
+  void forget_samples_but(const std::vector<Part>& parts);
+
+  const Functions& nvml() const { return around_.library->call(); }
+
+  Surroundings around_;
+  GpuNumber number_;
+  abi::Device handle_;
+  std::string uuid_;
+  std::uint32_t pci_id_ = 0;
+  unsigned most_devices_ = 0;
+  bool gpm_ = false;
+  std::vector<Profile> profiles_;          ///< empty: no MIG
+  std::map<std::string, MiB> least_used_;  ///< by device, while nothing ran there
+  std::map<std::string, Measured> measured_;
+};
+
+}  // namespace tessera::device::nvml

@@ -1,0 +1,63 @@
+#include "device/nvml/processes.h"
+
+#include <charconv>
+#include <csignal>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <unistd.h>
+
+#include <sys/syscall.h>
+
+namespace tessera::device::nvml {
+namespace {
+
+/// Through a handle on the process, so that a number used again never hits another one.
+void send(std::uint32_t pid, int signal) {
+  const auto handle = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (handle < 0) return;
+  syscall(SYS_pidfd_send_signal, handle, signal, nullptr, 0);
+  close(handle);
+}
+
+std::string cgroups_of(std::uint32_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/cgroup");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+LeaseId tenant_in(std::string_view cgroups) {
+  constexpr std::string_view kPrefix = "tessera-lease-";
+  constexpr std::string_view kSuffix = ".scope";
+  const auto at = cgroups.find(kPrefix);
+  if (at == std::string_view::npos) return {};
+  const auto rest = cgroups.substr(at + kPrefix.size());
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+  const auto length = static_cast<std::size_t>(end - rest.data());
+  if (error != std::errc{} || !rest.substr(length).starts_with(kSuffix)) return {};
+  return LeaseId(number);
+}
+
+LeaseId LinuxProcesses::tenant_of(std::uint32_t pid) {
+  return tenant_in(cgroups_of(pid));
+}
+
+void LinuxProcesses::end(std::uint32_t pid) {
+  constexpr auto kGrace = std::chrono::seconds(10);
+  if (pid <= 1 || pid == static_cast<std::uint32_t>(getpid())) return;
+  if (!policy_.strangers && !tenant_of(pid).valid()) return;
+  const auto now = std::chrono::steady_clock::now();
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(asked_, [&](const auto& each) { return now - each.second > 6 * kGrace; });
+  const auto [asked, first] = asked_.try_emplace(pid, now);
+  if (first)
+    send(pid, SIGTERM);
+  else if (now - asked->second >= kGrace)
+    send(pid, SIGKILL);
+}
+
+}  // namespace tessera::device::nvml

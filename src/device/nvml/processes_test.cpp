@@ -1,0 +1,41 @@
+#include "device/nvml/processes.h"
+
+#include <csignal>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+namespace tessera::device::nvml {
+namespace {
+
+TEST(Processes, FindTheirLeaseInTheNameOfAScope) {
+  EXPECT_EQ(tenant_in("0::/tessera.slice/tessera-lease-42.scope\n"), LeaseId(42));
+  EXPECT_EQ(tenant_in("1:cpu:/x\n0::/tessera-lease-7.scope/inner\n"), LeaseId(7));
+  for (const char* text :
+       {"", "0::/user.slice\n", "0::/tessera-lease-.scope\n", "0::/tessera-lease-4x.scope\n",
+        "0::/tessera-lease-42", "0::/tessera-lease-99999999999999999999.scope\n"})
+    EXPECT_FALSE(tenant_in(text).valid()) << text;
+}
+
+/// A child that waits to be ended; whether it was is told by its exit.
+pid_t start_child() {
+  const pid_t child = fork();
+  if (child == 0)
+    for (;;) pause();
+  return child;
+}
+
+TEST(Processes, StrangersAreLeftAloneUnlessThePolicySaysOtherwise) {
+  const pid_t child = start_child();
+  ASSERT_GT(child, 0);
+  LinuxProcesses(EndingPolicy{.strangers = false}).end(static_cast<std::uint32_t>(child));
+  EXPECT_EQ(waitpid(child, nullptr, WNOHANG), 0) << "it still runs";
+  LinuxProcesses(EndingPolicy{.strangers = true}).end(static_cast<std::uint32_t>(child));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+}  // namespace
+}  // namespace tessera::device::nvml
