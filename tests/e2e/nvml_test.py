@@ -63,7 +63,10 @@ class Machine:
         return int(self.tool("process", "start", "--gpu", gpu, "--gi", instance, *words))
 
     def create_behind_its_back(self, gpu, profile):
-        """As another program would, in a process of its own: a GPU instance and its device."""
+        """As another program would, in a process of its own: a GPU instance and its device.
+
+        TESSERA_TEST_PRELOAD: what a program must load first where the stand-in is sanitized.
+        """
         code = f"""
 import ctypes
 nvml = ctypes.CDLL({str(fakes() / 'libnvidia-ml.so.1')!r})
@@ -74,7 +77,9 @@ for done in (nvml.nvmlInit_v2(), nvml.nvmlDeviceGetHandleByIndex_v2({gpu}, ctype
     assert done == 0, done
 """
         subprocess.run([sys.executable, "-c", code], check=True, timeout=30,
-                       env={**os.environ, "TESSERA_FAKE_GPUS": self.state})
+                       env={**os.environ, "TESSERA_FAKE_GPUS": self.state,
+                            "LD_PRELOAD": os.environ.get("TESSERA_TEST_PRELOAD", ""),
+                            "ASAN_OPTIONS": "detect_leaks=0"})
 
 
 class Server:

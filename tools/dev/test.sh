@@ -149,16 +149,22 @@ prepare_peers() {
   }
 }
 
+# What a program that is not sanitized must load first, to load a library of ours that is.
+sanitizer() { "${CXX:-g++}" -print-file-name=libasan.so; }
+
 run_peers() {
   local python=$PWD/$kBuildRoot/peers/bin/python fakes=$PWD/$kBuildRoot/dev/fakes
   prepare_peers "$python"
-  timeout 120 "$python" tests/peers/nvml_peer.py --library "$fakes/libnvidia-ml.so.1" \
+  LD_PRELOAD=$(sanitizer) ASAN_OPTIONS=detect_leaks=0 \
+    timeout 120 "$python" tests/peers/nvml_peer.py --library "$fakes/libnvidia-ml.so.1" \
     --tool "$fakes/tessera-fake-gpus"
 }
 
 # The scripts beside the browser tests get the binary, and say by their exit status how it went.
 run_end_to_end() {
   local binary=$PWD/$kBuildRoot/dev/tessera script
+  export TESSERA_TEST_PRELOAD
+  TESSERA_TEST_PRELOAD=$(sanitizer)
   for script in tests/e2e/*_test.sh tests/e2e/*_test.py; do
     [[ -f $script ]] || continue
     run_step "end to end: $(basename "${script%_test.*}")" script_tests "$script" "$binary"
