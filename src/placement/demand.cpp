@@ -18,7 +18,8 @@ constexpr std::int64_t kLeastUnchecked = 20;
 /// Number of the step that an amount is on, with `per_octave` steps between x and 2x.
 std::int32_t step_of(std::int64_t amount, std::int64_t per_octave) {
   if (amount <= 0) return 0;
-  const auto octave = std::bit_width(static_cast<std::uint64_t>(amount)) - 1;
+  const auto octave =
+      static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(amount))) - 1;
   const auto base = std::int64_t{1} << octave;
   return static_cast<std::int32_t>(1 + octave * per_octave + (amount - base) * per_octave / base);
 }
