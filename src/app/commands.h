@@ -34,6 +34,7 @@ void add_asking_commands(
     Program& program);  // request, explain, cancel, renew, release, approve, reject
 void add_offline_commands(Program& program);    // capacity, version
 void add_doctor_command(Program& program);      // doctor
+void add_plan_command(Program& program);        // plan
 void add_simulate_command(Program& program);    // simulate
 void add_completion_command(Program& program);  // completion
 

@@ -27,6 +27,7 @@ CORE = set().union(*CORE_LAYERS)
 
 EDGE_TO_EDGE = {
     "journal": set(),
+    "solver": set(),
     "device": set(),
     "agent": {"device"},
     "wire": set(),

@@ -1,0 +1,133 @@
+#include <chrono>
+#include <map>
+
+#include <fmt/core.h>
+
+#include "app/commands.h"
+#include "app/files.h"
+#include "app/output.h"
+#include "app/table.h"
+#include "app/terminal.h"
+#include "base/time.h"
+#include "planning/plan.h"
+#include "solver/coin_solver.h"
+#include "wire/plan_input.h"
+#include "wire/plan_object.h"
+
+namespace tessera::app {
+namespace {
+
+using wire::Json;
+using Clock = std::chrono::steady_clock;
+
+struct PlanOptions {
+  std::string file;
+  std::string time_limit = "10s";
+  std::int64_t spare = -1;
+  Format format = Format::kTable;
+};
+
+/// Patience that ends at a point in time.
+class Deadline final : public planning::Patience {
+ public:
+  explicit Deadline(base::Duration limit) : end_(Clock::now() + limit) {}
+  base::Duration left() const override {
+    const auto left = std::chrono::duration_cast<base::Duration>(end_ - Clock::now());
+    return std::max(left, base::Duration{});
+  }
+
+ private:
+  Clock::time_point end_;
+};
+
+std::string layout_text(const Json& placements) {
+  std::string text;
+  for (const Json& one : placements)
+    text += fmt::format("{}{}@{}", text.empty() ? "" : " ", text_at(one, "profile"),
+                        text_at(one, "start"));
+  return text.empty() ? "(empty)" : text;
+}
+
+/// One sentence on how good the plan is known to be.
+std::string proof_of(const Json& plan) {
+  if (plan.at("proven").get<bool>())
+    return "Proven: no plan serves more, and none that serves as much moves less or changes fewer "
+           "GPUs.";
+  return fmt::format(
+      "Not proven within the time limit: no plan serves more than {}; one that serves as much "
+      "would move at least {} and change at least {} GPUs.",
+      plan.at("servedBound").dump(), plan.at("movedBound").dump(), plan.at("changedBound").dump());
+}
+
+void print_plan(const Json& plan, const wire::PlanInput& input) {
+  Table after({"MODEL", "GPUS", "LAYOUT"});
+  for (const Json& one : plan.at("layouts"))
+    after.add({text_at(one, "model"), text_at(one, "count"), layout_text(one.at("placements"))});
+  std::vector<std::int64_t> served(input.problem.demands.size(), 0);
+  for (const Json& one : plan.at("services"))
+    served[one.at("demand").get<std::size_t>()] += one.at("count").get<std::int64_t>();
+  Table demand({"DEMAND", "SERVED"});
+  for (std::size_t i = 0; i < served.size(); ++i)
+    demand.add({input.demand_names[i], std::to_string(served[i])});
+  std::map<std::string, std::int64_t> steps;
+  for (const Json& one : plan.at("steps"))
+    steps[text_at(one, "do")] += one.at("gpus").at("count").get<std::int64_t>();
+  if (!demand.empty()) fmt::print("{}\n", demand.text());
+  fmt::print("{}\n", after.text());
+  fmt::print("Serves {}, moves {}, changes {} GPUs. {}\n", plan.at("served").dump(),
+             plan.at("moved").dump(), plan.at("changedGpus").dump(), proof_of(plan));
+  fmt::print("Steps: {} moves, {} forced restarts, room for {} parked leases at most.\n",
+             steps["move"], plan.at("forcedRestarts").dump(), plan.at("peakExtra").dump());
+}
+
+base::Result<void> plan(const PlanOptions& options) {
+  const auto limit = base::parse_duration(options.time_limit);
+  if (!limit) {
+    auto error = limit.error();
+    error.where = "--time-limit";
+    return std::unexpected(error);
+  }
+  const auto catalog = catalog::Catalog::built_in();
+  const auto text = read_file(options.file);
+  if (!text) return std::unexpected(text.error());
+  auto input = wire::decode_plan_input(*text, options.file, catalog, {.bytes = text->size()});
+  if (!input) return std::unexpected(input.error());
+  if (options.spare >= 0) input->problem.spare = options.spare;
+  const auto begun = Clock::now();
+  const Deadline deadline(*limit);
+  const planning::Plan made =
+      planning::make_plan(input->problem, catalog, solver::make_coin_solver, deadline);
+  const std::chrono::duration<double> spent = Clock::now() - begun;
+  Json object = wire::plan_object(input->problem, made, catalog);
+  object["solveSeconds"] = spent.count();
+  if (options.format == Format::kJson || options.format == Format::kYaml)
+    print_object(object, options.format);
+  else
+    print_plan(object, *input);
+  return {};
+}
+
+}  // namespace
+
+void add_plan_command(Program& program) {
+  const auto options = std::make_shared<PlanOptions>();
+  auto* command = program.cli.add_subcommand(
+      "plan", "The best layouts for a fleet, with a proof, and the steps that lead to them");
+  command->add_option("-f,--file", options->file, "A PlanInput document (\"-\": standard input)")
+      ->required();
+  command->add_option("--time-limit", options->time_limit,
+                      "When to settle for the best found (10s)");
+  command
+      ->add_option("--spare", options->spare,
+                   "Empty GPUs of each model to use during the change (default: spec.spareGpus)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}));
+  add_format_option(*command, options->format);
+  command->callback([&program, options] {
+    program.chosen = [options] {
+      const auto done = plan(*options);
+      return done ? static_cast<int>(kDone) : refuse(done.error());
+    };
+  });
+}
+
+}  // namespace tessera::app

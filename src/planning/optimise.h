@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include "planning/certificate.h"
+#include "planning/model.h"
+#include "planning/solver.h"
+
+/// The best choice, level by level: most value served, then least weight moved, then fewest GPUs
+/// changed.
+namespace tessera::planning {
+
+/// A choice with its proof. `proven`: each of the three figures equals its bound, so no plan is
+/// better; otherwise the bounds say how far from it this one can be at most.
+struct Optimum {
+  Choice choice;
+  Score score;
+  Score bound;  ///< at most this served; among plans that serve as much, at least this moved; …
+  bool proven = false;
+};
+
+/// Relaxes level after level with columns generated as needed, asks for one whole-numbered
+/// solution that meets all three bounds, and branches level by level only where there is none.
+/// When patience ends it gives the best choice found so far, at worst that nothing changes.
+Optimum optimise(const Problem& problem, const Model& model, const SolverFactory& solver,
+                 const Patience& patience);
+
+}  // namespace tessera::planning
