@@ -96,6 +96,16 @@ class Builder {
   Builder(const Problem& problem, const catalog::Catalog& catalog)
       : problem_(problem), catalog_(catalog) {}
 
+  /// The model of other classes, with the kinds, leases and wants of `of`.
+  Model build_like(const Model& of) {
+    model_.kinds = of.kinds;
+    model_.leased = of.leased;
+    model_.wants = of.wants;
+    model_.value_unit = of.value_unit;
+    for (const GpuClass& one : problem_.classes) model_.targets.push_back(targets_of(one));
+    return std::move(model_);
+  }
+
   Model build() {
     WantedKinds wanted(problem_, catalog_);
     model_.kinds = std::move(wanted.kinds);
@@ -203,6 +213,22 @@ class Builder {
 
 Model build_model(const Problem& problem, const catalog::Catalog& catalog) {
   return Builder(problem, catalog).build();
+}
+
+Model served_model(const Problem& problem, const Model& model, const catalog::Catalog& catalog,
+                   Problem& merged) {
+  std::vector<GpuState> states;
+  std::vector<std::int64_t> counts;
+  for (const GpuClass& of : problem.classes) {
+    states.push_back({.model = of.state.model,
+                      .layout = of.state.pinned,
+                      .leased = of.state.pinned,
+                      .pinned = of.state.pinned,
+                      .weights = {}});
+    counts.push_back(of.count);
+  }
+  merged = {.classes = merge(states, counts), .demands = problem.demands};
+  return Builder(merged, catalog).build_like(model);
 }
 
 bool Score::better_than(const Score& other) const {

@@ -56,6 +56,12 @@ struct Model {
 
 Model build_model(const Problem& problem, const catalog::Catalog& catalog);
 
+/// A smaller model with the same most that can be served: what a GPU can become depends on its
+/// pinned slices alone, so GPUs that differ in other slices are one class. `merged` receives the
+/// problem that goes with it.
+Model served_model(const Problem& problem, const Model& model, const catalog::Catalog& catalog,
+                   Problem& merged);
+
 /// What a plan achieves, in the units of the model. Earlier members matter infinitely more.
 struct Score {
   std::int64_t served = 0;

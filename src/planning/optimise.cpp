@@ -1,11 +1,30 @@
 #include "planning/optimise.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "planning/program.h"
 
 namespace tessera::planning {
 namespace {
+
+/// Patience that keeps a part of what is left for later.
+class Half final : public Patience {
+ public:
+  explicit Half(const Patience& whole) : whole_(whole), reserve_(whole.left() / 2) {}
+  base::Duration left() const override {
+    return std::max(whole_.left() - reserve_, base::Duration{});
+  }
+
+ private:
+  const Patience& whole_;
+  base::Duration reserve_;
+};
+
+std::int64_t value_of(const Score& score, Level level) {
+  if (level == Level::kServed) return -score.served;
+  return level == Level::kMoved ? score.moved : score.changed;
+}
 
 /// One search: the best choice so far and what is known about better ones.
 class Search {
@@ -17,29 +36,37 @@ class Search {
         patience_(patience),
         solver_(factory()),
         program_(problem, model, *solver_) {
-    best_.bound = {most_served(), 0, 0};
+    for (const Want& want : model_.wants) best_.bound.served += want.value * want.count;
     offer(as_it_stands(problem, model));
   }
 
-  Optimum run() {
-    if (!aim_at_bounds()) settle_one_by_one();
+  /// The most that can be served, and a proof of it; the levels below do not matter.
+  std::int64_t most_served() {
+    // The pinned slices alone hold too few leases to begin with.
+    program_.take_all();
+    settle(Level::kServed);
+    return best_.bound.served;
+  }
+
+  /// `most_served`: proven elsewhere.
+  Optimum run(std::int64_t most_served) {
+    best_.bound.served = std::min(best_.bound.served, most_served);
+    if (!aim_at_bounds() && reach_served() && settle(Level::kMoved)) settle(Level::kChanged);
     best_.proven = best_.score == best_.bound;
     return std::move(best_);
   }
 
  private:
-  std::int64_t most_served() const {
-    std::int64_t most = 0;
-    for (const Want& want : model_.wants) most += want.value * want.count;
-    return most;
-  }
-
   void offer(Choice choice) {
     Score score;
     if (!score_of(problem_, model_, choice, score)) return;
     if (!best_.choice.gpus.empty() && !score.better_than(best_.score)) return;
     best_.choice = std::move(choice);
     best_.score = score;
+  }
+
+  void offer(const std::optional<Choice>& choice) {
+    if (choice) offer(*choice);
   }
 
   /// Relaxes the three levels, each with what the one before could reach at best, and looks for
@@ -49,21 +76,18 @@ class Search {
     const auto served = program_.relax(Level::kServed, patience_);
     if (!served) return false;
     best_.bound.served = std::min(best_.bound.served, -served->bound);
-    if (served->choice) offer(*served->choice);
+    offer(served->choice);
     program_.settle_served(std::min(-served->reached, best_.bound.served));
     const auto moved = program_.relax(Level::kMoved, patience_);
     if (!moved) return false;
-    if (moved->choice) offer(*moved->choice);
+    offer(moved->choice);
     program_.settle_moved(std::max<std::int64_t>(moved->reached, 0));
     const auto changed = program_.relax(Level::kChanged, patience_);
     if (!changed) return false;
+    offer(changed->choice);
     const Score aim{best_.bound.served, std::max<std::int64_t>(moved->bound, 0),
                     std::max<std::int64_t>(changed->bound, 0)};
-    if (changed->choice) offer(*changed->choice);
-    if (best_.score != aim) {
-      const auto whole = program_.branch(Level::kChanged, patience_);
-      if (whole.choice) offer(*whole.choice);
-    }
+    if (best_.score != aim) offer(program_.branch(Level::kChanged, Half(patience_)).choice);
     // Bounds of later levels hold for what earlier levels have really reached only.
     if (best_.score.served != aim.served) return false;
     best_.bound.moved = aim.moved;
@@ -72,31 +96,36 @@ class Search {
     return best_.score == aim;
   }
 
-  /// Level by level with every target layout, branching where the relaxation is not whole.
-  void settle_one_by_one() {
-    program_.unsettle();
-    program_.take_all();
-    for (const Level level : {Level::kServed, Level::kMoved, Level::kChanged}) {
-      if (!settle(level)) return;
-    }
+  /// Looks for a choice that serves the most. True: best_ is one.
+  bool reach_served() {
+    if (met(Level::kServed)) return true;
+    program_.settle_moved_freely();
+    offer(program_.branch(Level::kMoved, Half(patience_)).choice);
+    if (met(Level::kServed)) return true;
+    program_.settle_served(0);
+    if (!settle(Level::kServed)) return false;
+    program_.settle_served(best_.score.served);
+    return true;
   }
 
-  /// True: the level's optimum is known, and best_ has it.
+  /// Branches on one level. True: its optimum is known, and best_ has it.
   bool settle(Level level) {
+    if (level == Level::kMoved) program_.settle_moved_freely();
+    if (level == Level::kChanged) program_.settle_moved(best_.score.moved);
     const auto relaxed = program_.relax(level, patience_);
     if (!relaxed) return false;
     raise_bound(level, relaxed->bound);
-    if (relaxed->choice) offer(*relaxed->choice);
+    offer(relaxed->choice);
+    if (!met(level)) offer(program_.branch(level, Half(patience_)).choice);
     if (!met(level)) {
+      program_.take_near(level, relaxed->prices, value_of(best_.score, level) - relaxed->bound);
       const auto whole = program_.branch(level, patience_);
-      if (whole.choice) offer(*whole.choice);
-      // With all targets taken in, what branching found no better than is the optimum.
-      if (whole.outcome == Outcome::kOptimal && whole.choice) raise_bound(level, whole.bound);
+      offer(whole.choice);
+      // With every target that could be part of a better choice, this bound holds for all.
+      if (whole.outcome != Outcome::kInfeasible)
+        raise_bound(level, std::min(whole.bound, value_of(best_.score, level)));
     }
-    if (!met(level)) return false;
-    if (level == Level::kServed) program_.settle_served(best_.score.served);
-    if (level == Level::kMoved) program_.settle_moved(best_.score.moved);
-    return true;
+    return met(level);
   }
 
   void raise_bound(Level level, std::int64_t cost) {
@@ -107,9 +136,7 @@ class Search {
   }
 
   bool met(Level level) const {
-    if (level == Level::kServed) return best_.score.served == best_.bound.served;
-    if (level == Level::kMoved) return best_.score.moved == best_.bound.moved;
-    return best_.score.changed == best_.bound.changed;
+    return value_of(best_.score, level) == value_of(best_.bound, level);
   }
 
   const Problem& problem_;
@@ -122,9 +149,12 @@ class Search {
 
 }  // namespace
 
-Optimum optimise(const Problem& problem, const Model& model, const SolverFactory& solver,
-                 const Patience& patience) {
-  return Search(problem, model, solver, patience).run();
+Optimum optimise(const Problem& problem, const Model& model, const catalog::Catalog& catalog,
+                 const SolverFactory& solver, const Patience& patience) {
+  Problem merged;
+  const Model small = served_model(problem, model, catalog, merged);
+  const std::int64_t most = Search(merged, small, solver, Half(patience)).most_served();
+  return Search(problem, model, solver, patience).run(most);
 }
 
 }  // namespace tessera::planning

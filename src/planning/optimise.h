@@ -19,10 +19,11 @@ struct Optimum {
   bool proven = false;
 };
 
-/// Relaxes level after level with columns generated as needed, asks for one whole-numbered
-/// solution that meets all three bounds, and branches level by level only where there is none.
+/// What can be served at most is settled on the small served_model(). Then the levels are relaxed
+/// one after the other with columns generated as needed, and one whole-numbered solution is asked
+/// for that meets all bounds; only where there is none is each level branched on its own.
 /// When patience ends it gives the best choice found so far, at worst that nothing changes.
-Optimum optimise(const Problem& problem, const Model& model, const SolverFactory& solver,
-                 const Patience& patience);
+Optimum optimise(const Problem& problem, const Model& model, const catalog::Catalog& catalog,
+                 const SolverFactory& solver, const Patience& patience);
 
 }  // namespace tessera::planning

@@ -96,7 +96,7 @@ std::vector<Service> services_of(const Problem& problem, const Model& model, con
 Plan make_plan(const Problem& problem, const catalog::Catalog& catalog, const SolverFactory& solver,
                const Patience& patience) {
   const Model model = build_model(problem, catalog);
-  const Optimum best = optimise(problem, model, solver, patience);
+  const Optimum best = optimise(problem, model, catalog, solver, patience);
   Plan plan;
   plan.served = best.score.served * model.value_unit;
   plan.served_bound = best.bound.served * model.value_unit;

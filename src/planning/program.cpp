@@ -104,9 +104,8 @@ void Program::settle_moved(std::int64_t at_most) {
   solver_.set_row(kMovedRow, {0, static_cast<double>(at_most)});
 }
 
-void Program::unsettle() {
-  settled_ = {};
-  solver_.set_row(kServedRow, {0, kInfinite});
+void Program::settle_moved_freely() {
+  settled_.moved = 0;
   solver_.set_row(kMovedRow, {0, kInfinite});
 }
 
@@ -119,6 +118,15 @@ Prices Program::prices_of(const Relaxed& relaxed) const {
   return prices;
 }
 
+/// What a GPU with this target costs, less what its instances are worth at these prices.
+double Program::priced(const Targets& targets, const Column& column, const Prices& prices) const {
+  double cost = static_cast<double>(cost_of(column, level_));
+  if (level_ == Level::kChanged) cost += prices.moved * static_cast<double>(column.moved);
+  for (std::size_t k = 0; k < targets.kinds; ++k)
+    cost -= std::max(prices.kinds[targets.first_kind + k], 0.0) * column.offers[k];
+  return cost;
+}
+
 /// Per class the target that would improve the relaxation most. False: none would.
 bool Program::take_helpful(const Relaxed& relaxed, const Prices& prices) {
   std::vector<NewColumn> batch;
@@ -128,11 +136,7 @@ bool Program::take_helpful(const Relaxed& relaxed, const Prices& prices) {
     std::size_t found = targets.columns.size();
     for (std::size_t i = 0; i < targets.columns.size(); ++i) {
       if (is_taken_[c][i]) continue;
-      const Column& column = targets.columns[i];
-      double cost = static_cast<double>(cost_of(column, level_)) +
-                    prices.moved * static_cast<double>(column.moved);
-      for (std::size_t k = 0; k < targets.kinds; ++k)
-        cost -= prices.kinds[targets.first_kind + k] * column.offers[k];
+      const double cost = priced(targets, targets.columns[i], prices);
       if (cost >= best) continue;
       best = cost;
       found = i;
@@ -187,6 +191,20 @@ void Program::take_all() {
   for (std::size_t c = 0; c < model_.targets.size(); ++c)
     for (std::size_t i = 0; i < model_.targets[c].columns.size(); ++i)
       if (!is_taken_[c][i]) take(c, i, batch);
+  flush(batch);
+}
+
+void Program::take_near(Level level, const Prices& prices, std::int64_t slack) {
+  if (level != level_) cost_by(level);
+  std::vector<NewColumn> batch;
+  for (std::size_t c = 0; c < model_.targets.size(); ++c) {
+    const Targets& targets = model_.targets[c];
+    std::vector<double> costs;
+    for (const Column& column : targets.columns) costs.push_back(priced(targets, column, prices));
+    const double most = *std::ranges::min_element(costs) + static_cast<double>(slack) + kSlack;
+    for (std::size_t i = 0; i < costs.size(); ++i)
+      if (!is_taken_[c][i] && costs[i] <= most) take(c, i, batch);
+  }
   flush(batch);
 }
 

@@ -31,7 +31,7 @@ class Program {
   /// Demands from here on that so much is served, and that no more is moved.
   void settle_served(std::int64_t at_least);
   void settle_moved(std::int64_t at_most);
-  void unsettle();
+  void settle_moved_freely();
 
   struct Branched {
     Outcome outcome = Outcome::kStopped;
@@ -40,8 +40,10 @@ class Program {
   };
   Branched branch(Level level, const Patience& patience);
 
-  /// Takes in every target that is still left out.
   void take_all();
+  /// Takes in every target that could be part of a choice within `slack` of the level's bound at
+  /// these prices: a choice with any other target costs more.
+  void take_near(Level level, const Prices& prices, std::int64_t slack);
 
  private:
   struct Taken {
@@ -58,6 +60,7 @@ class Program {
   void flush(std::vector<NewColumn>& batch);
   void cost_by(Level level);
   Prices prices_of(const Relaxed& relaxed) const;
+  double priced(const Targets& targets, const Column& column, const Prices& prices) const;
   bool take_helpful(const Relaxed& relaxed, const Prices& prices);
   std::optional<Choice> whole(std::span<const double> x) const;
 

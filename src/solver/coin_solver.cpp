@@ -9,6 +9,7 @@
 #pragma GCC diagnostic ignored "-Wall"
 #pragma GCC diagnostic ignored "-Wextra"
 #include <coin/Cbc_C_Interface.h>
+#include <coin/ClpPrimalColumnDantzig.hpp>
 #include <coin/ClpSimplex.hpp>
 #include <coin/CoinPackedMatrix.hpp>
 #pragma GCC diagnostic pop
@@ -58,7 +59,13 @@ using CbcPointer = std::unique_ptr<Cbc_Model, CbcDeleter>;
 
 class CoinSolver final : public planning::Solver {
  public:
-  CoinSolver() { clp_.setLogLevel(0); }
+  CoinSolver() {
+    clp_.setLogLevel(0);
+    // Debian's build keeps the library's assertions, and the default rule (steepest edge) can trip
+    // over one of its own.
+    ClpPrimalColumnDantzig rule;
+    clp_.setPrimalColumnPivotAlgorithm(rule);
+  }
 
   void set_rows(std::span<const RowBounds> rows) override {
     clp_.resize(static_cast<int>(rows.size()), 0);
