@@ -4,7 +4,7 @@
 # A step is a function. It fails by its exit status, and may call `counted PASSED FAILED` to say
 # how many tests it stands for; a step that does not counts as one.
 
-readonly kCoreRooms=(base catalog fleet tenancy request placement control)
+readonly kCoreRooms=(base catalog fleet tenancy request placement planning control)
 readonly kThreadedRooms=(journal service)
 readonly kReports=$kBuildRoot/test
 declare -i passed_total=0 failed_total=0
@@ -132,11 +132,11 @@ simulate_seeds() {
 }
 
 # Other people's clients, from PyPI, in an environment of their own.
-readonly kPeerPackages=(nvidia-ml-py==13.615.71)
+readonly kPeerPackages=(nvidia-ml-py==13.615.71 highspy==1.15.1)
 
 prepare_peers() {
   local python=$1
-  if "$python" -c 'import pynvml' 2>/dev/null; then return 0; fi
+  if "$python" -c 'import pynvml, highspy' 2>/dev/null; then return 0; fi
   rm -rf "$kBuildRoot/peers"
   python3 -m venv "$kBuildRoot/peers" || {
     say "peers: python3 cannot make a virtual environment; is python3-venv installed?"
@@ -158,6 +158,7 @@ run_peers() {
   LD_PRELOAD=$(sanitizer) ASAN_OPTIONS=detect_leaks=0 \
     timeout 120 "$python" tests/peers/nvml_peer.py --library "$fakes/libnvidia-ml.so.1" \
     --tool "$fakes/tessera-fake-gpus"
+  timeout 300 "$python" tests/peers/plan_peer.py --tessera "$PWD/$kBuildRoot/dev/tessera" --runs 25
 }
 
 # The scripts beside the browser tests get the binary, and say by their exit status how it went.
