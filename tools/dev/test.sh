@@ -158,7 +158,7 @@ run_peers() {
   LD_PRELOAD=$(sanitizer) ASAN_OPTIONS=detect_leaks=0 \
     timeout 120 "$python" tests/peers/nvml_peer.py --library "$fakes/libnvidia-ml.so.1" \
     --tool "$fakes/tessera-fake-gpus"
-  timeout 300 "$python" tests/peers/plan_peer.py --tessera "$PWD/$kBuildRoot/dev/tessera" --runs 25
+  timeout 300 "$python" tests/peers/plan_peer.py --tessera "$PWD/$kBuildRoot/dev/tessera" --runs 10
 }
 
 # The scripts beside the browser tests get the binary, and say by their exit status how it went.
