@@ -1,8 +1,10 @@
 #include "solver/coin_solver.h"
 
 #include <algorithm>
-#include <mutex>
+#include <chrono>
 #include <string>
+
+#include "solver/apart.h"
 
 // The library's headers are not written for our warnings.
 #pragma GCC diagnostic push
@@ -102,8 +104,21 @@ class CoinSolver final : public planning::Solver {
   }
 
   Integral branch(base::Duration limit) override {
-    static std::mutex one_at_a_time;
-    const std::scoped_lock lock(one_at_a_time);
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    // Where the library trips over itself it may not from another start.
+    for (const char* const preprocess : {"on", "off"}) {
+      const auto left =
+          std::chrono::duration_cast<base::Duration>(deadline - std::chrono::steady_clock::now());
+      if (left <= base::Duration{}) break;
+      const auto answer = apart([&] { return branch_here(left * 9 / 10, preprocess); }, left);
+      if (answer) return decoded(*answer);
+    }
+    return {};
+  }
+
+ private:
+  /// Cbc's outcome, its bound, and its solution if it has one.
+  std::vector<double> branch_here(base::Duration limit, const char* preprocess) const {
     const CbcPointer cbc(Cbc_newModel());
     const CoinPackedMatrix& matrix = *clp_.matrix();
     Cbc_loadProblem(cbc.get(), clp_.numberColumns(), clp_.numberRows(), matrix.getVectorStarts(),
@@ -111,6 +126,7 @@ class CoinSolver final : public planning::Solver {
                     clp_.columnUpper(), clp_.objective(), clp_.rowLower(), clp_.rowUpper());
     for (int i = 0; i < clp_.numberColumns(); ++i) Cbc_setInteger(cbc.get(), i);
     Cbc_setLogLevel(cbc.get(), 0);
+    Cbc_setParameter(cbc.get(), "preprocess", preprocess);
     Cbc_setParameter(cbc.get(), "timeMode", "elapsed");
     Cbc_setParameter(cbc.get(), "seconds", std::to_string(seconds(limit)).c_str());
     // Exactly the optimum: the default stops within 1e-10 relative, which is fine, but also allows
@@ -118,23 +134,25 @@ class CoinSolver final : public planning::Solver {
     Cbc_setParameter(cbc.get(), "allowableGap", "0");
     Cbc_setParameter(cbc.get(), "ratioGap", "0");
     Cbc_solve(cbc.get());
-    return answer_of(cbc.get());
+    return encoded(cbc.get());
   }
 
- private:
-  Integral answer_of(Cbc_Model* cbc) const {
-    Integral integral;
-    if (Cbc_isProvenInfeasible(cbc) != 0) {
-      integral.outcome = Outcome::kInfeasible;
-      return integral;
-    }
-    if (Cbc_isProvenOptimal(cbc) != 0) integral.outcome = Outcome::kOptimal;
-    integral.bound = Cbc_getBestPossibleObjValue(cbc);
+  std::vector<double> encoded(Cbc_Model* cbc) const {
+    if (Cbc_isProvenInfeasible(cbc) != 0)
+      return {static_cast<double>(Outcome::kInfeasible), -planning::kInfinite};
+    const Outcome outcome = Cbc_isProvenOptimal(cbc) != 0 ? Outcome::kOptimal : Outcome::kStopped;
+    std::vector<double> answer = {static_cast<double>(outcome), Cbc_getBestPossibleObjValue(cbc)};
     const double* const found = Cbc_getColSolution(cbc);
     // Without a solution the library hands out the relaxation; the caller would refuse it.
     if (found != nullptr && Cbc_getObjValue(cbc) < planning::kInfinite)
-      integral.x.assign(found, found + clp_.numberColumns());
-    return integral;
+      answer.insert(answer.end(), found, found + clp_.numberColumns());
+    return answer;
+  }
+
+  static Integral decoded(const std::vector<double>& answer) {
+    return {.outcome = static_cast<Outcome>(static_cast<int>(answer.at(0))),
+            .bound = answer.at(1),
+            .x = {answer.begin() + 2, answer.end()}};
   }
 
   ClpSimplex clp_;
