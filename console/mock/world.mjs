@@ -412,15 +412,16 @@ export class World {
     const l4 = gpus.filter((g) => g.pool === "l4").length;
     const usedBy = (tier) =>
       [...this.leases.values()].filter((l) => l.spec.tier === tier && l.status.state !== "ended").length;
-    const row = (name, slots, mix, note, pools) => {
+    const row = (name, slot, slots, mix, note, pools) => {
       const used = Math.min(slots, usedBy(name));
       return {
         name,
         isolation: this.tiers.get(name).spec.isolation,
+        slot,
         potential: { slots, mix, note },
         used: { slots: used, fraction: slots ? used / slots : 0 },
         free: { slots: slots - used },
-        pools,
+        pools: pools.map((pool) => ({ pool, technology: pool === "l4" ? "time-slicing" : "mig" })),
       };
     };
     return {
@@ -428,6 +429,7 @@ export class World {
       tiers: [
         row(
           "production",
+          "38147MiB",
           2 * h100,
           { "4g.40gb": h100, "3g.40gb": h100 },
           `${2 * h100} slots of 40 GB = ${h100} x 4g.40gb + ${h100} x 3g.40gb: only one 4g fits on a GPU, and 3g.40gb fills the rest (64 and 60 SMs)`,
@@ -435,6 +437,7 @@ export class World {
         ),
         row(
           "staging",
+          "19074MiB",
           3 * h100 + 2 * a100,
           { "2g.20gb": 3 * h100, "3g.20gb": a100, "4g.20gb": a100 },
           "the fourth 20 GB of an H100 has no compute slices left for a 2g",
@@ -442,6 +445,7 @@ export class World {
         ),
         row(
           "development",
+          "19074MiB",
           4 * l4,
           { "share-20GB": 4 * l4 },
           `${l4} GPUs, compute handed out four times; memory is never oversubscribed`,

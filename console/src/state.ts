@@ -14,6 +14,8 @@ export const who = signal<WhoAmI | null>(null);
 export const loginError = signal("");
 export const link = signal<LinkState>("connecting");
 export const loaded = signal(false);
+/** When the server was last heard of. */
+export const lastSeen = signal(Date.now());
 export const capacity = signal<Capacity | null>(null);
 export const now = signal(Date.now());
 
@@ -105,6 +107,7 @@ async function stayLive(from: Client, stop: AbortSignal): Promise<void> {
         change: (type: "ADDED" | "MODIFIED" | "DELETED", object: unknown) =>
           store.change(alive(object as AnyObject) ? type : "DELETED", object),
         link: (state: LinkState) => {
+          if (link.value === "live") lastSeen.value = Date.now();
           link.value = state;
         },
       };

@@ -258,10 +258,13 @@ export interface Explanation {
 export interface CapacityTier {
   name: string;
   isolation: Isolation;
+  /** The memory that a slot has. */
+  slot: string;
   potential: { slots: number; mix: Record<string, number>; note?: string | null };
-  used: { slots: number; fraction?: number | string };
+  /** `slots` are slices of any size; `fraction` is the part of the tier's GPUs that they take. */
+  used: { slots: number; fraction: number };
   free: { slots: number };
-  pools: string[];
+  pools: { pool: string; technology: Technology }[];
 }
 
 export interface Capacity {

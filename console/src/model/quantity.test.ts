@@ -8,6 +8,7 @@ import {
   parseMemory,
   showMemory,
   showNeed,
+  slotParts,
 } from "./quantity";
 
 test("memory is read in MiB, decimal units rounded up as the server does", () => {
@@ -52,4 +53,15 @@ test("a time of another day names the day", () => {
   assert.equal(clock(new Date(2026, 10, 22, 23, 5).getTime(), now), "23:05");
   assert.equal(clock(new Date(2026, 10, 23, 0, 50).getTime(), now), "Mon 00:50");
   assert.equal(clock(new Date(2026, 11, 24, 8, 0).getTime(), now), "24 Dec 08:00");
+});
+
+test("a tier's slots are told apart though slices come in all sizes", () => {
+  const tier = (slots: number, fraction: number, free: number) => ({
+    potential: { slots },
+    used: { fraction },
+    free: { slots: free },
+  });
+  assert.deepEqual(slotParts(tier(32, 0.75, 6)), { used: 24, free: 6, lost: 2 });
+  assert.deepEqual(slotParts(tier(32, 0.9, 6)), { used: 26, free: 6, lost: 0 });
+  assert.deepEqual(slotParts(tier(0, 0, 0)), { used: 0, free: 0, lost: 0 });
 });

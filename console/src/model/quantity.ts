@@ -38,6 +38,21 @@ export function showNeed(text: string | null | undefined): string {
   return mib % 1024 !== 0 && whole ? `${gb} GB` : showMemory(text);
 }
 
+/**
+ * A tier's slots, told apart for a bar. Slices are held in all sizes and slots counted in one, so
+ * what is used is its part of the GPUs; what is neither used nor free is not reachable now.
+ */
+export function slotParts(tier: {
+  potential: { slots: number };
+  used: { fraction: number };
+  free: { slots: number };
+}): { used: number; free: number; lost: number } {
+  const all = tier.potential.slots;
+  const free = Math.min(all, tier.free.slots);
+  const used = Math.min(all - free, tier.used.fraction * all);
+  return { used, free, lost: all - free - used };
+}
+
 /** The server's text for people: "9984MiB" -> "9.75 GiB". Unknown text is shown as it is. */
 export function showMemory(text: string | null | undefined): string {
   const mib = parseMemory(text);

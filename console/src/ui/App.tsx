@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
 import { type View, dismiss, go, helpOpen, kViews, route, theme, toasts, toggleTheme } from "../navigation";
-import { link, loaded, signOut, token, who } from "../state";
+import { clock } from "../model/quantity";
+import { lastSeen, link, loaded, now, signOut, token, who } from "../state";
 import { CapacityView } from "../views/CapacityView";
 import { FleetView } from "../views/FleetView";
 import { Login } from "../views/Login";
@@ -45,6 +46,17 @@ function LinkLight() {
       <i aria-hidden="true" />
       {words}
     </span>
+  );
+}
+
+/** What is on the screen has stopped being true: said where nobody can miss it. */
+function Stale() {
+  const since = lastSeen.value;
+  if (link.value !== "waiting" || !loaded.value) return null;
+  return (
+    <p class="stale" role="status">
+      The server does not answer. This is the fleet as it was at {clock(since, now.value)}; trying again.
+    </p>
   );
 }
 
@@ -146,6 +158,7 @@ export function App() {
         Skip to the content
       </a>
       <Header />
+      <Stale />
       <main id="main" tabIndex={-1} class={`view view-${route.value.view}`} aria-label={title}>
         <CurrentView />
       </main>

@@ -1,26 +1,63 @@
 import type { Amount, CapacityTier, Team as TeamObject } from "../api/types";
-import { formatGpus, formatPrice, parseAmount } from "../model/quantity";
+import { formatGpus, formatPrice, parseAmount, showNeed, slotParts } from "../model/quantity";
 import { capacity, store } from "../state";
 import { Team } from "../ui/parts";
 
+const percent = (part: number): string => `${Math.round(part * 100)} %`;
 const kIsolation = ["shared", "limited", "virtual", "partition", "dedicated"];
 
 function Slots({ tier, widest }: { tier: CapacityTier; widest: number }) {
-  const { potential, used, free } = tier;
-  const scale = 100 / Math.max(1, widest);
-  const lost = Math.max(0, potential.slots - used.slots - free.slots);
-  const label = `${potential.slots} slots: ${used.slots} used, ${free.slots} free${lost > 0 ? `, ${lost} not reachable now` : ""}`;
+  const all = Math.max(1, tier.potential.slots);
+  const { used, free, lost } = slotParts(tier);
+  const width = (slots: number): string => `${(slots / all) * 100}%`;
+  const label = `${tier.potential.slots} slots: ${percent(used / all)} used, ${free} free${lost >= 1 ? `, ${Math.round(lost)} not reachable now` : ""}`;
   // Single slots are drawn while they can be told apart.
-  const notches = potential.slots * scale > 0 && potential.slots <= 64 ? potential.slots : 0;
+  const notches = tier.potential.slots <= 64 ? tier.potential.slots : 0;
   return (
-    <div class="slots" role="img" aria-label={label} style={{ width: `${potential.slots * scale}%` }}>
-      <i class="part-held" style={{ width: `${(used.slots / Math.max(1, potential.slots)) * 100}%` }} />
-      <i class="part-free" style={{ width: `${(free.slots / Math.max(1, potential.slots)) * 100}%` }} />
-      <i class="part-stranded" style={{ width: `${(lost / Math.max(1, potential.slots)) * 100}%` }} />
+    <div
+      class="slots"
+      role="img"
+      aria-label={label}
+      style={{ width: `${(tier.potential.slots / Math.max(1, widest)) * 100}%` }}
+    >
+      <i class="part-held" style={{ width: width(used) }} />
+      <i class="part-stranded" style={{ width: width(lost) }} />
+      <i class="part-free" style={{ width: width(free) }} />
       {Array.from({ length: Math.max(0, notches - 1) }, (_, i) => (
         <u key={i} style={{ left: `${((i + 1) / notches) * 100}%` }} />
       ))}
     </div>
+  );
+}
+
+function Split({ tier }: { tier: CapacityTier }) {
+  const { lost } = slotParts(tier);
+  const slices = tier.used.slots;
+  const parts: [string, string, string, string][] = [
+    [
+      "held",
+      percent(tier.used.fraction),
+      slices > 0 ? `used, in ${slices} ${slices === 1 ? "slice" : "slices"}` : "used",
+      "The part of the GPUs that this tier's leases take; slices come in all sizes",
+    ],
+    ["free", String(tier.free.slots), "free", "Slots that fit now, one after the other"],
+  ];
+  if (lost >= 1)
+    parts.push([
+      "stranded",
+      String(Math.round(lost)),
+      "not reachable now",
+      "Taken by other tiers, by smaller slices beside which no slot fits, or on GPUs that are away",
+    ]);
+  return (
+    <ul class="slot-split">
+      {parts.map(([kind, number, word, title]) => (
+        <li key={kind} title={title}>
+          <i class={`swatch part-${kind}`} aria-hidden="true" />
+          <b>{number}</b> {word}
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -29,11 +66,13 @@ function TierCard({ tier, widest }: { tier: CapacityTier; widest: number }) {
   const spec = document?.spec;
   const level = kIsolation.indexOf(tier.isolation);
   const mix = Object.entries(tier.potential.mix);
+  // A pool is listed once for each technology that the tier uses there.
+  const pools = [...new Set(tier.pools.map(({ pool }) => pool))];
   const facts = [
     spec?.technologies.join(", "),
     (spec?.oversubscription ?? 1) > 1 ? `compute handed out ${spec?.oversubscription} times` : "",
     spec?.maxDuration ? `up to ${spec.maxDuration}` : "",
-    tier.pools.length ? `pools ${tier.pools.join(", ")}` : "",
+    pools.length ? `${pools.length === 1 ? "pool" : "pools"} ${pools.join(", ")}` : "",
   ];
   return (
     <article class="tier">
@@ -53,18 +92,9 @@ function TierCard({ tier, widest }: { tier: CapacityTier; widest: number }) {
       {spec?.description && <p class="description">{spec.description}</p>}
       <div class="slot-line">
         <p class="slot-count">
-          <b>{tier.potential.slots}</b> slots{spec?.slot ? ` of ${spec.slot.replace("GB", " GB")}` : ""}
+          <b>{tier.potential.slots}</b> slots of {showNeed(tier.slot)}
         </p>
-        <p class="slot-split">
-          <span>
-            <i class="swatch part-held" aria-hidden="true" />
-            <b>{tier.used.slots}</b> used
-          </span>
-          <span>
-            <i class="swatch part-free" aria-hidden="true" />
-            <b>{tier.free.slots}</b> free
-          </span>
-        </p>
+        <Split tier={tier} />
       </div>
       <Slots tier={tier} widest={widest} />
       {mix.length > 0 && (

@@ -181,6 +181,16 @@ function close(): void {
   if (at) focusCell(at.gpu, at.index);
 }
 
+function emptyReason() {
+  if (store.kinds.Gpu.size > 0) return "No GPU matches this filter.";
+  if (store.kinds.Node.size > 0) return "No GPU has reported yet: the agents of the nodes bring them.";
+  return (
+    <>
+      Nothing is declared yet. <code>tessera apply -f FILE</code> declares pools, nodes, tiers and teams.
+    </>
+  );
+}
+
 export function FleetView() {
   useRoutedGpu();
   useEffect(() => {
@@ -188,6 +198,8 @@ export function FleetView() {
     compact.value = many;
   }, []);
   const shown = groups.value;
+  // Two at least: a single bar across a wide screen is harder to read, not easier.
+  const columns = Math.max(2, ...shown.map((group) => group.nodes.length));
   return (
     <div
       class={`fleet ${compact.value ? "compact" : ""}`}
@@ -212,6 +224,7 @@ export function FleetView() {
         </div>
         <div
           class="pools"
+          style={{ "--columns": String(columns) }}
           onClick={(event) => {
             const at = cellOf(event.target);
             if (at) select(at.gpu, at.index);
@@ -227,9 +240,7 @@ export function FleetView() {
           ))}
           {shown.length === 0 && (
             <p class="empty">
-              {store.kinds.Gpu.size === 0
-                ? "No GPU has reported yet. A node's agent brings them."
-                : "No GPU matches this filter."}
+              {emptyReason()}
             </p>
           )}
         </div>

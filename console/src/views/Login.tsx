@@ -37,8 +37,9 @@ export function Login() {
           {loginError.value}
         </p>
         <p id="token-note" class="note">
-          <code>tessera up</code> prints one and writes it to <code>context.yaml</code> in its data folder. It
-          is kept until this tab is closed.
+          <code>tessera up</code> prints one and writes it to <code>context.yaml</code> in its data folder; for
+          others an admin makes one with <code>tessera token NAME --team TEAM</code>. It is kept until this
+          tab is closed.
         </p>
       </form>
     </main>

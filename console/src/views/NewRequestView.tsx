@@ -1,7 +1,7 @@
 import { type Signal, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Isolation, Need } from "../api/types";
+import type { Isolation, Need, Request } from "../api/types";
 import { commandOf, compactNeed, normaliseMemory } from "../model/requests";
 import { attempt, go, say } from "../navigation";
 import { api, mayActFor, store, who } from "../state";
@@ -201,8 +201,13 @@ function More({ wrong }: { wrong: (id: keyof Form) => string }) {
 function Command({ need }: { need: Need }) {
   const text = commandOf(need);
   const copy = async (): Promise<void> => {
-    await navigator.clipboard?.writeText(text);
-    say("good", "Copied");
+    try {
+      await navigator.clipboard.writeText(text);
+      say("good", "Copied");
+    } catch {
+      // Browsers keep the clipboard from pages that came without encryption.
+      say("bad", "The browser does not let this page copy", "Select the command and copy it yourself");
+    }
   };
   return (
     <div class="command">
@@ -230,6 +235,13 @@ function useTeams(): string[] {
   return teams;
 }
 
+function outcome(made: Request): string {
+  const { state, position } = made.status;
+  if (state === "queued") return position ? `is queued, place ${position}` : "is queued";
+  if (state === "pending-approval") return "waits for approval";
+  return state === "active" ? "is active" : "is being prepared";
+}
+
 export function NewRequestView() {
   const teams = useTeams();
   const need = needOf(form.value);
@@ -244,7 +256,7 @@ export function NewRequestView() {
     const made = await attempt("", () => api().submit(need));
     setBusy(false);
     if (!made) return;
-    say("good", `${made.metadata.name} is ${made.status.state === "active" ? "active" : "on its way"}`);
+    say("good", `${made.metadata.name} ${outcome(made)}`);
     go("requests", made.metadata.name);
   };
   return (

@@ -35,6 +35,18 @@ function inOrder(a: Request, b: Request): number {
   return byNumber(b.metadata.name, a.metadata.name);
 }
 
+const kColumns: [string, string][] = [
+  ["Request", ""],
+  ["Team", ""],
+  ["Want", "want"],
+  ["Tier", "tier-cell"],
+  ["State", ""],
+  ["Reason", "reason"],
+  ["Pos", "number"],
+  ["ETA", "number"],
+  ["Age", "number"],
+];
+
 function Row({ request, chosen, tabbable }: { request: Request; chosen: boolean; tabbable: boolean }) {
   const { metadata, spec, status } = request;
   const waiting = groupOf(status.state) === "waiting";
@@ -58,7 +70,7 @@ function Row({ request, chosen, tabbable }: { request: Request; chosen: boolean;
         {wantOf(spec)}
         {spec.purpose && <small>{spec.purpose}</small>}
       </td>
-      <td>{status.tier ?? ""}</td>
+      <td class="tier-cell">{status.tier ?? ""}</td>
       <td>
         <State state={status.state} />
       </td>
@@ -191,18 +203,13 @@ export function RequestsView() {
     <div class="split" onKeyDown={(event) => event.key === "Escape" && chosen && close()}>
       <div class="split-main">
         <Toolbar counts={counts} />
-        <div class="table-box" ref={box} onKeyDown={onKey}>
+        <div class="table-box requests" ref={box} onKeyDown={onKey}>
           <table>
             <caption class="visually-hidden">Requests; arrow keys move, Enter opens</caption>
             <thead>
               <tr>
-                {["Request", "Team", "Want", "Tier", "State", "Reason"].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-                {["Pos", "ETA", "Age"].map((name) => (
-                  <th key={name} scope="col" class="number">
+                {kColumns.map(([name, kind]) => (
+                  <th key={name} scope="col" class={kind}>
                     {name}
                   </th>
                 ))}

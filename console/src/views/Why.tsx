@@ -13,6 +13,9 @@ const kCounts: [
   ["fitting", "would fit"],
 ];
 
+/** Where a count does not say enough: what is missing beside the room, or why room is no use. */
+const kNeedsWords = ["wrongLayout", "host", "fitting"] as const;
+
 /** One pool's GPUs by what is in the way, as a bar and in words. */
 function BlockerRow({ blocker }: { blocker: Blocker }) {
   const counts = kCounts.filter(([key]) => blocker[key] > 0);
@@ -43,7 +46,7 @@ function BlockerRow({ blocker }: { blocker: Blocker }) {
           </span>
         ))}
       </p>
-      {blocker.detail && <p class="note">{blocker.detail}</p>}
+      {kNeedsWords.some((key) => blocker[key] > 0) && <p class="note">{blocker.detail}</p>}
     </li>
   );
 }
@@ -58,12 +61,12 @@ function AlternativeRow({
   return (
     <li>
       <span>
-        {one.text}
-        {one.profile && <code>{one.profile}</code>}
-        {one.at && (
-          <small>
-            <At at={one.at} />
-          </small>
+        {one.at ? (
+          <>
+            fits when {one.after ?? "a lease"} ends, <At at={one.at} />, going by declared ends only
+          </>
+        ) : (
+          one.text
         )}
       </span>
       {one.spec && onSwitch && (
