@@ -199,6 +199,24 @@ test("tiers and capacity count in slots and say why", async () => {
     const words = shown[i].replace(/\s+/g, " ");
     assert.ok(words.includes(`${tier.potential.slots} slots`), words);
     if (tier.potential.note) assert.ok(words.includes(tier.potential.note.replace(/\s+/g, " ")), words);
+    for (const { pool } of tier.pools) assert.match(words, new RegExp(`pools? .*\\b${pool}\\b`));
+    assert.doesNotMatch(words, /\[object|NaN|undefined/);
+    assert.match(words, /\d+ % used/);
+  }
+  await page.close();
+});
+
+test("on a phone every view fits and can be reached", async () => {
+  const page = await signedIn(browser.context);
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const name of ["Requests", "New request", "Tiers and capacity", "Fleet"]) {
+    const link = page.getByRole("navigation", { name: "Views" }).getByRole("link", { name, exact: true });
+    const box = await link.boundingBox();
+    assert.ok(box.x >= 0 && box.x + box.width <= 390, `${name} is on the screen`);
+    await link.click();
+    await page.waitForTimeout(300);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 390, `${name} is ${wide} px wide`);
   }
   await page.close();
 });

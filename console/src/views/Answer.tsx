@@ -162,9 +162,9 @@ export function Answer({
       aria-label="What would happen"
     >
       <h2>
-        {pending ? "Asking…" : "Right now"} {size && <small>{size} usable</small>}
+        {pending && answer ? "Asking…" : "Right now"} {size && <small>{size} usable</small>}
       </h2>
-      {answer ? <Body answer={answer} onTake={onTake} /> : <p class="note">Choose a team.</p>}
+      {answer ? <Body answer={answer} onTake={onTake} /> : <p class="note">The answer appears here as soon as a team asks.</p>}
     </section>
   );
 }

@@ -236,6 +236,12 @@ export function CapacityView() {
           cannot.
         </p>
       </header>
+      {answer.tiers.length === 0 && (
+        <p class="empty">
+          No tier is declared yet. <code>tessera apply -f FILE</code> declares them, with pools, nodes and
+          teams.
+        </p>
+      )}
       <div class="tiers">
         {answer.tiers.map((tier) => (
           <TierCard key={tier.name} tier={tier} widest={widest} />

@@ -51,7 +51,7 @@ function Label({ segment, width }: { segment: Segment; width: number }) {
   return (
     <>
       {slice.team && <b>{markOf(slice.team).letters}</b>}
-      {room > 0.24 && <span>{slice.profile}</span>}
+      {room > 0.11 && <span class={room > 0.24 ? "" : "if-wide"}>{slice.profile}</span>}
       {slice.phase === "failed" && <em>!</em>}
     </>
   );

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Isolation, Need, Request } from "../api/types";
 import { commandOf, compactNeed, normaliseMemory } from "../model/requests";
 import { attempt, go, say } from "../navigation";
-import { api, mayActFor, store, who } from "../state";
+import { api, isOperator, mayActFor, store, who } from "../state";
 import { Icon } from "../ui/Icon";
 import { Answer } from "./Answer";
 import { useAnswer } from "./useAnswer";
@@ -301,7 +301,13 @@ export function NewRequestView() {
           <button class="button primary large" disabled={busy || problem !== null || teams.length === 0}>
             {busy ? "Asking…" : answer?.kind === "waits" ? "Join the queue" : "Request it"}
           </button>
-          {teams.length === 0 && <p class="note">Your role may look, but not ask.</p>}
+          {teams.length === 0 && (
+            <p class="note">
+              {isOperator()
+                ? "No team is declared yet: tessera apply -f FILE."
+                : "Your role may look, but not ask."}
+            </p>
+          )}
         </div>
         <Command need={need} />
       </form>
