@@ -28,14 +28,24 @@ struct Program {
 /// Asks and reads the answer as JSON. Errors: as Connection::ask(); kInternal when it is none.
 base::Result<wire::Json> fetch(client::Connection& connection, const client::Call& call);
 
+/// Headings of `tessera --help`.
+inline constexpr const char* kAsking = "Ask for a piece of a GPU";
+inline constexpr const char* kLooking = "Look";
+inline constexpr const char* kDeclaring = "Declare";
+inline constexpr const char* kOperating = "Operate";
+inline constexpr const char* kRunning = "Run";
+inline constexpr const char* kOther = "Other";
+
 void add_serving_commands(Program& program);  // up, serve, agent
 void add_object_commands(Program& program);   // apply, diff, delete, get, describe
-void add_asking_commands(
-    Program& program);  // request, explain, cancel, renew, release, approve, reject
+void add_asking_commands(Program& program);   // request, explain
+/// cancel, approve, reject, release, renew, cordon, uncordon
+void add_verb_commands(Program& program);
 void add_offline_commands(Program& program);    // capacity, version
 void add_doctor_command(Program& program);      // doctor
 void add_plan_command(Program& program);        // plan
 void add_simulate_command(Program& program);    // simulate
+void add_token_command(Program& program);       // token
 void add_completion_command(Program& program);  // completion
 
 }  // namespace tessera::app

@@ -5,8 +5,8 @@
 #include <fmt/core.h>
 
 #include "app/commands.h"
+#include "app/describe.h"
 #include "app/output.h"
-#include "app/table.h"
 #include "app/terminal.h"
 #include "base/quantity.h"
 #include "catalog/technology.h"
@@ -31,22 +31,30 @@ struct NeedOptions {
 };
 
 void add_need_options(CLI::App& command, NeedOptions& need) {
-  command.add_option("--team", need.team, "Team that asks")->required();
-  command.add_option("--memory", need.memory, "GPU memory per slice: 10GB, 10GiB, 512MiB");
-  command.add_option("--compute", need.compute, "Compute per slice, in percent of a GPU");
-  command.add_option("--sms", need.sms, "Compute per slice, in SMs");
+  command.add_option("--team", need.team, "Team that asks (default: the token's)")
+      ->type_name("TEAM");
+  command.add_option("--memory", need.memory, "GPU memory per slice: 10GB, 10GiB, 512MiB")
+      ->type_name("SIZE");
+  command.add_option("--compute", need.compute, "Compute per slice, in percent of a GPU")
+      ->type_name("PERCENT");
+  command.add_option("--sms", need.sms, "Compute per slice, in SMs")->type_name("N");
   command
       .add_option("--isolation", need.isolation,
-                  "Least accepted: shared, limited, virtual, partition, dedicated")
-      ->capture_default_str();
-  command.add_option("--for", need.duration, "How long: 8h, 90m, 2d (default: the tier's)");
-  command.add_option("--count", need.count, "Slices, all on one node")->capture_default_str();
-  command.add_option("--model", need.models, "Acceptable GPU models (default: any)");
-  command.add_option("--pool", need.pool, "Only this pool");
-  command.add_option("--tier", need.tier, "Only this tier (default: the least that satisfies)");
-  command.add_option("--cpu", need.cpu, "Host CPUs, for all slices together");
-  command.add_option("--host-memory", need.host_memory, "Host memory, for all slices together");
-  command.add_option("--purpose", need.purpose, "What it is for, shown to others");
+                  "Least accepted: shared (default), limited, virtual, partition, dedicated")
+      ->type_name("LEVEL");
+  command.add_option("--for", need.duration, "How long: 8h, 90m, 2d (default: the tier's)")
+      ->type_name("TIME");
+  command.add_option("--count", need.count, "Slices, all on one node (default: 1)")->type_name("N");
+  command.add_option("--model", need.models, "Acceptable GPU models (default: any)")
+      ->type_name("MODEL");
+  command.add_option("--pool", need.pool, "Only this pool")->type_name("POOL");
+  command.add_option("--tier", need.tier, "Only this tier (default: the least that satisfies)")
+      ->type_name("TIER");
+  command.add_option("--cpu", need.cpu, "Host CPUs, for all slices together")->type_name("N");
+  command.add_option("--host-memory", need.host_memory, "Host memory, for all slices together")
+      ->type_name("SIZE");
+  command.add_option("--purpose", need.purpose, "What it is for, shown to others")
+      ->type_name("TEXT");
 }
 
 /// Parses one option into `out`; the error names the option.
@@ -95,11 +103,25 @@ Result<request::Need> need_of(const NeedOptions& options) {
   return need;
 }
 
-Result<Json> spec_of(const NeedOptions& options) {
+/// The team that the options name, else the one the token belongs to.
+Result<std::string> team_of(Program& program, const NeedOptions& options) {
+  if (!options.team.empty()) return options.team;
+  auto connection = program.connect();
+  if (!connection) return std::unexpected(connection.error());
+  const auto who = fetch(**connection, {.target = "/v1/whoami"});
+  if (!who) return std::unexpected(who.error());
+  if (text_at(*who, "role") != "member")
+    return base::fail(base::Reason::kInvalidDocument, "which team asks?", "--team",
+                      "name one of `tessera get teams`; only a member's token implies its team");
+  return text_at(*who, "subject");
+}
+
+Result<Json> spec_of(Program& program, const NeedOptions& options) {
   const auto need = need_of(options);
   if (!need) return std::unexpected(need.error());
-  return Json{{"kind", "Request"},
-              {"spec", wire::request_spec(options.team, options.purpose, *need)}};
+  const auto team = team_of(program, options);
+  if (!team) return std::unexpected(team.error());
+  return Json{{"kind", "Request"}, {"spec", wire::request_spec(*team, options.purpose, *need)}};
 }
 
 /// Settled: neither this command's waiting nor a moment's will change it.
@@ -131,9 +153,32 @@ Result<Json> wait_until_settled(client::Connection& connection, Json request,
 }
 
 void print_hints(const Json& request) {
-  const Json& status = request.value("status", Json::object());
+  const Json status = request.value("status", Json::object());
   for (const auto& hint : status.value("hints", Json::array()))
-    fmt::print(stderr, "hint: {}\n", hint.get<std::string>());
+    print_note(wrapped("hint: " + hint.get<std::string>(), text_width(), 6));
+}
+
+/// What it came to, in a sentence; what a dry run would come to.
+void print_outcome(const Json& request, bool dry_run) {
+  const auto state = text_at(request, "status.state");
+  const auto words = request_words(request, now());
+  const auto coloured = paint(state, colour_of_state(state)) + words.substr(state.size());
+  fmt::print("{}\n", wrapped(dry_run ? "would be " + coloured
+                                     : text_at(request, "metadata.name") + " is " + coloured,
+                             text_width(), 2));
+}
+
+/// What one would do next.
+void print_next_step(const Json& request) {
+  const auto name = text_at(request, "metadata.name");
+  const auto state = text_at(request, "status.state");
+  if (state == "queued")
+    print_hint(fmt::format("why, and what would fit now: tessera explain {}", name));
+  if (state == "pending-approval")
+    print_hint(fmt::format("an operator decides: tessera approve {}", name));
+  if (state == "active")
+    print_hint(
+        fmt::format("give it back with: tessera release {}", text_at(request, "status.lease")));
 }
 
 /// A fresh key, so that a repeated send can never make a second request.
@@ -152,10 +197,11 @@ struct RequestOptions {
 };
 
 int request(Program& program, const RequestOptions& options) {
-  const auto spec = spec_of(options.need);
+  const auto spec = spec_of(program, options.need);
   if (!spec) return refuse(spec.error());
-  const auto wait = base::parse_duration(options.wait);
-  if (!wait) return refuse(wait.error());
+  base::Duration wait{};
+  if (auto done = read(options.wait, "--wait", wait, base::parse_duration); !done)
+    return refuse(done.error());
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
   client::Call call{.method = "POST",
@@ -173,50 +219,23 @@ int request(Program& program, const RequestOptions& options) {
     if (text_at(*answer, "status.state") == "provisioning") (*answer)["status"]["state"] = "active";
   } else if (!options.no_wait) {
     const auto hints = (*answer)["status"].value("hints", Json::array());
-    answer = wait_until_settled(**connection, std::move(*answer), *wait);
+    answer = wait_until_settled(**connection, std::move(*answer), wait);
     if (!answer) return refuse(answer.error());
     if (!hints.empty()) (*answer)["status"]["hints"] = hints;
   }
-  print_object(*answer, options.format);
-  if (options.format == Format::kTable || options.format == Format::kWide) print_hints(*answer);
-  const auto name = text_at(*answer, "metadata.name");
+  if (options.format == Format::kTable)
+    print_outcome(*answer, options.dry_run);
+  else
+    print_object(*answer, options.format);
+  if (for_people(options.format)) {
+    print_hints(*answer);
+    if (!options.dry_run) print_next_step(*answer);
+  }
   const auto state = text_at(*answer, "status.state");
-  if (state == "queued" && !options.dry_run)
-    print_hint(fmt::format("why, and what would fit now: tessera explain {}", name));
-  if (state == "active" && !options.dry_run)
-    print_hint(
-        fmt::format("give it back with: tessera release {}", text_at(*answer, "status.lease")));
   return state == "rejected" || state == "failed" ? kRefused : kDone;
 }
 
 // --- explain ----------------------------------------------------------------------------------
-
-void print_explanation(const Json& why) {
-  const auto reason = text_at(why, "reason");
-  if (why.value("fitsNow", false)) {
-    const Json& spot = why.at("spot");
-    std::string slices;
-    for (const auto& slice : spot.value("slices", Json::array()))
-      slices += fmt::format("{}{} on {}", slices.empty() ? "" : ", ", text_at(slice, "profile"),
-                            text_at(slice, "gpu"));
-    fmt::print("{}  {}, tier {}, {} per hour\n", paint("FITS NOW", Colour::kGreen), slices,
-               text_at(spot, "tier"), text_at(spot, "pricePerHour"));
-  } else {
-    std::string line = paint("WAITS", Colour::kYellow) + "  " + reason;
-    if (const auto position = text_at(why, "position", "0"); position != "0")
-      line += "  position " + position;
-    if (const auto eta = text_at(why, "eta"); !eta.empty())
-      line += "  ETA " + eta + ", going by declared ends only";
-    fmt::print("{}\n  {}\n", line, text_at(why, "message"));
-  }
-  for (const auto& blocker : why.value("blockers", Json::array()))
-    fmt::print("  {} ({}): {}\n", text_at(blocker, "profile"), text_at(blocker, "reason"),
-               text_at(blocker, "detail"));
-  for (const auto& other : why.value("alternatives", Json::array()))
-    fmt::print("  {}\n", text_at(other, "text"));
-  for (const auto& hint : why.value("hints", Json::array()))
-    fmt::print("  hint: {}\n", hint.get<std::string>());
-}
 
 struct ExplainOptions {
   std::string request;
@@ -224,75 +243,56 @@ struct ExplainOptions {
   Format format = Format::kTable;
 };
 
+/// A request that does not wait has nothing to be explained: where it is, is the answer.
+Result<bool> told_where(client::Connection& connection, const std::string& name) {
+  const auto request = fetch(connection, {.target = "/v1/requests/" + client::encode(name)});
+  if (!request) return std::unexpected(request.error());
+  if (text_at(*request, "status.state") == "queued") return false;
+  print_outcome(*request, false);
+  print_next_step(*request);
+  return true;
+}
+
 int explain(Program& program, const ExplainOptions& options) {
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
   client::Call call{.target = "/v1/requests/" + client::encode(options.request) + "/explanation"};
   if (options.request.empty()) {
-    const auto spec = spec_of(options.need);
+    const auto spec = spec_of(program, options.need);
     if (!spec) return refuse(spec.error());
     call = {.method = "POST", .target = "/v1/explain", .body = spec->dump()};
+  } else if (for_people(options.format)) {
+    const auto told = told_where(**connection, options.request);
+    if (!told) return refuse(told.error());
+    if (*told) return kDone;
   }
   const auto why = fetch(**connection, call);
   if (!why) return refuse(why.error());
-  if (options.format == Format::kTable || options.format == Format::kWide)
-    print_explanation(*why);
+  if (for_people(options.format))
+    fmt::print("{}", explanation(*why, now(), text_width()));
   else
     print_object(*why, options.format);
   return kDone;
-}
-
-// --- verbs on one object ----------------------------------------------------------------------
-
-struct VerbOptions {
-  std::string name;
-  std::string extra;
-  std::string message;
-  Format format = Format::kTable;
-  bool dry_run = false;
-};
-
-int act(Program& program, const char* kind, const char* verb, const VerbOptions& options) {
-  auto connection = program.connect();
-  if (!connection) return refuse(connection.error());
-  Json body;
-  if (!options.extra.empty()) body["extra"] = options.extra;
-  if (!options.message.empty()) body["message"] = options.message;
-  const auto answer = fetch(
-      **connection, {.method = "POST",
-                     .target = fmt::format("/v1/{}/{}/{}{}", kind, client::encode(options.name),
-                                           verb, options.dry_run ? "?dryRun=true" : ""),
-                     .body = body.is_null() ? "" : body.dump()});
-  if (!answer) return refuse(answer.error());
-  print_object(*answer, options.format);
-  return kDone;
-}
-
-/// `tessera VERB NAME`, posted to /v1/KIND/NAME/VERB.
-std::shared_ptr<VerbOptions> add_verb(Program& program, const char* verb, const char* kind,
-                                      const char* help) {
-  const auto options = std::make_shared<VerbOptions>();
-  auto* command = program.cli.add_subcommand(verb, help);
-  command->add_option("name", options->name, "Its name")->required();
-  command->add_flag("--dry-run", options->dry_run, "Say what would happen, change nothing");
-  add_format_option(*command, options->format);
-  command->callback([&program, kind, verb, options] {
-    program.chosen = [&program, kind, verb, options] { return act(program, kind, verb, *options); };
-  });
-  return options;
 }
 
 }  // namespace
 
 void add_asking_commands(Program& program) {
   const auto asked = std::make_shared<RequestOptions>();
-  auto* ask = program.cli.add_subcommand("request", "Ask for a piece of a GPU");
+  auto* ask = program.cli.add_subcommand("request", "Say what you need, get the least that does");
+  ask->group(kAsking);
   add_need_options(*ask, asked->need);
   add_format_option(*ask, asked->format);
   ask->add_flag("--dry-run", asked->dry_run, "Answer, but ask for nothing");
   ask->add_flag("--no-wait", asked->no_wait, "Do not wait until it is active");
-  ask->add_option("--wait", asked->wait, "Longest wait until it is active")->capture_default_str();
-  ask->add_option("--idempotency-key", asked->key, "Repeating a request with the same key is safe");
+  ask->add_option("--wait", asked->wait, "Longest wait until it is active (default: 30s)")
+      ->type_name("TIME");
+  ask->add_option("--idempotency-key", asked->key, "Repeating a request with the same key is safe")
+      ->type_name("KEY");
+  ask->footer(
+      "Examples:\n"
+      "  tessera request --team vision --memory 10GB --isolation partition --for 8h\n"
+      "  tessera request --team bio --isolation dedicated --count 8 --for 2h --dry-run");
   ask->callback([&program, asked] {
     program.chosen = [&program, asked] { return request(program, *asked); };
   });
@@ -300,29 +300,19 @@ void add_asking_commands(Program& program) {
   const auto explained = std::make_shared<ExplainOptions>();
   auto* why = program.cli.add_subcommand(
       "explain", "Why a request waits, or where a need would go, and what would fit now");
-  auto* name = why->add_option("request", explained->request, "A request; or state a need instead");
+  why->group(kAsking);
+  auto* name = why->add_option("request", explained->request, "A request; or state a need instead")
+                   ->type_name("NAME");
   add_need_options(*why, explained->need);
-  why->get_option("--team")->required(false);
-  name->excludes(why->get_option("--team"));
+  name->excludes(why->get_option("--team"))->excludes(why->get_option("--memory"));
   add_format_option(*why, explained->format);
+  why->footer(
+      "Examples:\n"
+      "  tessera explain req-7\n"
+      "  tessera explain --team vision --isolation dedicated --count 8");
   why->callback([&program, explained] {
-    if (explained->request.empty() && explained->need.team.empty())
-      throw CLI::RequiredError("a request, or --team with a need");
     program.chosen = [&program, explained] { return explain(program, *explained); };
   });
-
-  add_verb(program, "cancel", "requests", "Cancel a request, whatever its state");
-  add_verb(program, "approve", "requests", "Approve a request that waits for it");
-  const auto rejected =
-      add_verb(program, "reject", "requests", "Reject a request that waits for approval");
-  program.cli.get_subcommand("reject")->add_option("--message", rejected->message, "Why");
-  add_verb(program, "release", "leases", "Give a lease back");
-  const auto renewed = add_verb(program, "renew", "leases", "Move the end of a lease");
-  program.cli.get_subcommand("renew")
-      ->add_option("--for", renewed->extra, "How much longer: 4h")
-      ->required();
-  add_verb(program, "cordon", "nodes", "Grant nothing new on a node");
-  add_verb(program, "uncordon", "nodes", "Take a node back into service");
 }
 
 }  // namespace tessera::app

@@ -122,15 +122,27 @@ Findings examine(const DoctorOptions& options) {
   return findings;
 }
 
+Colour colour_of_verdict(std::string_view verdict) {
+  if (verdict == "ok") return Colour::kGreen;
+  return verdict == "warning" ? Colour::kYellow : Colour::kRed;
+}
+
 int doctor(const DoctorOptions& options) {
   const auto findings = examine(options);
   if (options.format == Format::kJson || options.format == Format::kYaml) {
     print_object({{"kind", "NodeExamination"}, {"findings", findings.json()}}, options.format);
   } else {
-    Table table({"CHECK", "VERDICT", "DETAIL", "TO DO"});
-    for (const auto& each : findings.json())
-      table.add({each["check"], each["verdict"], each["detail"], each["todo"]});
+    Table table({"CHECK", "VERDICT", "DETAIL"});
+    for (const auto& each : findings.json()) {
+      const std::string verdict = each["verdict"];
+      table.add({each["check"], paint(verdict, colour_of_verdict(verdict)), each["detail"]});
+    }
     fmt::print("{}", table.text());
+    // Apart from the table, which would not fit any terminal with them.
+    for (const auto& each : findings.json())
+      if (!text_at(each, "todo").empty())
+        fmt::print("\n{}\n",
+                   wrapped(text_at(each, "check") + ": " + text_at(each, "todo"), text_width(), 2));
   }
   return findings.all_fine() ? kDone : kRefused;
 }
@@ -140,12 +152,15 @@ int doctor(const DoctorOptions& options) {
 void add_doctor_command(Program& program) {
   const auto options = std::make_shared<DoctorOptions>();
   auto* command = program.cli.add_subcommand(
-      "doctor", "Look at this machine: can its GPUs be offered? Exit code 1 when something is off");
-  command->add_option("--nvml", options->library, "libnvidia-ml.so.1, by path or name")
+      "doctor", "Look at this machine: can its GPUs be offered? Exit code 1: not all");
+  command->group(kRunning);
+  command->add_option("--nvml", options->library, "By path or name (default: libnvidia-ml.so.1)")
       ->envname("TESSERA_NVML")
-      ->capture_default_str();
-  command->add_option("--data", options->data, "Folder of what the agent remembers")
-      ->capture_default_str();
+      ->type_name("LIBRARY");
+  command
+      ->add_option("--data", options->data,
+                   "Folder of what the agent remembers (default: tessera-agent)")
+      ->type_name("FOLDER");
   add_format_option(*command, options->format);
   command->callback(
       [&program, options] { program.chosen = [options] { return doctor(*options); }; });

@@ -1,14 +1,16 @@
+#include <algorithm>
 #include <map>
+#include <optional>
 
 #include <fmt/core.h>
 
 #include "app/commands.h"
+#include "app/describe.h"
 #include "app/files.h"
 #include "app/output.h"
 #include "app/terminal.h"
 #include "wire/document.h"
 #include "wire/spec.h"
-#include "wire/yaml.h"
 
 namespace tessera::app {
 namespace {
@@ -46,9 +48,17 @@ int apply(Program& program, const ApplyOptions& options) {
     print_object(*result, options.format);
     return kDone;
   }
-  for (const auto& item : result->at("items"))
-    fmt::print("{}/{} {}{}\n", text_at(item, "kind"), text_at(item, "name"),
-               text_at(item, "change"), options.dry_run ? " (dry run)" : "");
+  std::size_t unchanged = 0;
+  for (const auto& item : result->at("items")) {
+    // What stays as it was is counted: a list of it would hide what does not.
+    const bool same = text_at(item, "change") == "unchanged";
+    if (same) ++unchanged;
+    if (!same || options.format == Format::kWide || options.format == Format::kName)
+      fmt::print("{}/{} {}{}\n", text_at(item, "kind"), text_at(item, "name"),
+                 text_at(item, "change"), options.dry_run ? " (dry run)" : "");
+  }
+  if (unchanged > 0 && options.format == Format::kTable)
+    fmt::print("{} unchanged{}\n", unchanged, options.dry_run ? " (dry run)" : "");
   return kDone;
 }
 
@@ -85,13 +95,14 @@ int diff(Program& program, const ApplyOptions& options) {
     fmt::print("{}/{} {}\n", text_at(item, "kind"), text_at(item, "name"), text_at(item, "change"));
     print_spec_diff(item.value("before", Json()), item.value("after", Json()));
   }
+  if (!changes && for_people(options.format)) print_hint("nothing would change");
   return changes ? kChanges : kDone;
 }
 
 // --- get, describe, delete --------------------------------------------------------------------
 
 /// "request", "requests" and "req" all mean /v1/requests.
-std::optional<std::string> path_of_kind(const std::string& word) {
+Result<std::string> path_of_kind(const std::string& word) {
   static const std::map<std::string, std::string> kPaths = {
       {"tier", "tiers"},        {"tiers", "tiers"},  {"team", "teams"},    {"teams", "teams"},
       {"pool", "pools"},        {"pools", "pools"},  {"node", "nodes"},    {"nodes", "nodes"},
@@ -99,7 +110,9 @@ std::optional<std::string> path_of_kind(const std::string& word) {
       {"requests", "requests"}, {"lease", "leases"}, {"leases", "leases"}, {"token", "tokens"},
       {"tokens", "tokens"}};
   const auto found = kPaths.find(word);
-  if (found == kPaths.end()) return std::nullopt;
+  if (found == kPaths.end())
+    return base::fail(base::Reason::kUnknownObject, "there is no kind \"" + word + "\"", "",
+                      "use requests, leases, gpus, nodes, pools, tiers, teams or tokens");
   return found->second;
 }
 
@@ -112,11 +125,6 @@ struct GetOptions {
   bool gone = false;
   std::string team, state, pool, node, tier;
 };
-
-base::Error unknown_kind(const std::string& word) {
-  return {base::Reason::kUnknownObject, "there is no kind \"" + word + "\"", "",
-          "use tiers, teams, pools, nodes, gpus, requests, leases or tokens"};
-}
 
 std::string filters_of(const GetOptions& options) {
   std::string query;
@@ -132,11 +140,16 @@ std::string filters_of(const GetOptions& options) {
   return query;
 }
 
-/// A GPU's name has a slash that is part of the path.
-std::string name_in_path(const std::string& path, const std::string& name) {
-  const auto slash = path == "gpus" ? name.find('/') : std::string::npos;
-  if (slash == std::string::npos) return client::encode(name);
-  return client::encode(name.substr(0, slash)) + "/" + client::encode(name.substr(slash + 1));
+/// /v1/KIND/NAME. A GPU's name has a slash that is part of the path.
+Result<std::string> target_of(const std::string& path, const std::string& name) {
+  if (path != "gpus") return "/v1/" + path + "/" + client::encode(name);
+  const auto slash = name.find('/');
+  if (slash == std::string::npos)
+    return base::fail(base::Reason::kUnknownObject,
+                      "a GPU is called NODE/NUMBER, not \"" + name + "\"", "",
+                      "see `tessera get gpus --node " + name + "`");
+  return "/v1/gpus/" + client::encode(name.substr(0, slash)) + "/" +
+         client::encode(name.substr(slash + 1));
 }
 
 /// All pages of a list, as one.
@@ -166,21 +179,39 @@ std::string kind_of_path(const std::string& path) {
   return kKinds.at(path);
 }
 
+/// Does a changed object still belong to what was listed? The stream tells of all of a kind.
+bool belongs(const Json& object, const GetOptions& options) {
+  const auto is = [&](const std::string& wanted, std::initializer_list<const char*> paths) {
+    return wanted.empty() || std::ranges::any_of(paths, [&](const char* path) {
+             return text_at(object, path) == wanted;
+           });
+  };
+  const Json slices = object.value("status", Json::object()).value("slices", Json::array());
+  const bool team =
+      is(options.team, {"spec.team"}) || std::ranges::any_of(slices, [&](const Json& slice) {
+        return text_at(slice, "team") == options.team;
+      });
+  return is(options.name, {"metadata.name"}) && team &&
+         is(options.state, {"status.state", "status.phase"}) &&
+         is(options.pool, {"spec.pool", "status.pool"}) &&
+         is(options.node, {"spec.node", "status.node"}) &&
+         is(options.tier, {"spec.tier", "status.tier"});
+}
+
 /// Prints every change of the kind from `revision` on, until interrupted.
 int follow(client::Connection& connection, const GetOptions& options, const std::string& path,
-           std::string revision) {
+           std::string revision, Printer& printer) {
   for (;;) {
     const auto target = fmt::format("/v1/watch?since={}&kinds={}", revision, kind_of_path(path));
     const auto ended = connection.follow(target, 45s, [&](const client::Connection::Event& event) {
       if (!event.id.empty()) revision = event.id;
       if (event.type == "BOOKMARK") return true;
       const auto object = Json::parse(event.data, nullptr, false);
-      if (object.is_discarded()) return true;
-      if (!options.name.empty() && text_at(object, "metadata.name") != options.name) return true;
+      if (object.is_discarded() || !belongs(object, options)) return true;
       if (event.type == "DELETED")
-        fmt::print("{} is gone\n", text_at(object, "metadata.name"));
+        print_note(text_at(object, "metadata.name") + " is gone");
       else
-        print_object(object, options.format);
+        printer.object(object);
       std::fflush(stdout);
       return true;
     });
@@ -190,49 +221,83 @@ int follow(client::Connection& connection, const GetOptions& options, const std:
 
 int get(Program& program, const GetOptions& options) {
   const auto path = path_of_kind(options.kind);
-  if (!path) return refuse(unknown_kind(options.kind), kUsage);
+  if (!path) return refuse(path.error(), kUsage);
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
+  Printer printer(options.format);
   std::string revision = "0";
   if (options.name.empty() || options.watch) {
     const auto list = list_all(**connection, *path, filters_of(options));
     if (!list) return refuse(list.error());
     revision = text_at(*list, "metadata.revision", "0");
-    if (options.name.empty()) print_list(*list, options.format);
+    if (options.name.empty()) printer.list(*list);
   }
   if (!options.name.empty()) {
-    const auto object =
-        fetch(**connection, {.target = "/v1/" + *path + "/" + name_in_path(*path, options.name)});
+    const auto target = target_of(*path, options.name);
+    if (!target) return refuse(target.error());
+    const auto object = fetch(**connection, {.target = *target});
     if (!object) return refuse(object.error());
-    print_object(*object, options.format);
+    if (options.watch)
+      printer.object(*object);
+    else
+      print_object(*object, options.format);
   }
-  return options.watch ? follow(**connection, options, *path, revision) : kDone;
+  std::fflush(stdout);
+  return options.watch ? follow(**connection, options, *path, revision, printer) : kDone;
+}
+
+/// What belongs to an object and is listed under its description: a kind, and how to filter it.
+std::optional<std::string> related(const std::string& path, const std::string& name) {
+  if (path == "nodes") return "gpus?node=" + client::encode(name);
+  if (path == "pools") return "nodes?pool=" + client::encode(name);
+  if (path == "teams") return "leases?state=active&team=" + client::encode(name);
+  return std::nullopt;
 }
 
 int describe(Program& program, const GetOptions& options) {
   const auto path = path_of_kind(options.kind);
-  if (!path) return refuse(unknown_kind(options.kind), kUsage);
+  if (!path) return refuse(path.error(), kUsage);
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
-  const auto target = "/v1/" + *path + "/" + name_in_path(*path, options.name);
-  const auto object = fetch(**connection, {.target = target});
+  const auto target = target_of(*path, options.name);
+  if (!target) return refuse(target.error());
+  const auto object = fetch(**connection, {.target = *target});
   if (!object) return refuse(object.error());
-  fmt::print("{}", wire::to_yaml(*object));
-  const auto state = text_at(*object, "status.state");
-  if (*path == "requests" && (state == "queued" || state == "pending-approval")) {
-    const auto why = fetch(**connection, {.target = target + "/explanation"});
+  fmt::print("{}", description(*object, now()));
+  if (const auto more = related(*path, options.name)) {
+    const auto list = fetch(**connection, {.target = "/v1/" + *more});
+    if (!list) return refuse(list.error());
+    fmt::print("\n");
+    if (!list->at("items").empty()) print_list(*list, Format::kTable);
+  }
+  if (*path == "requests" && text_at(*object, "status.state") == "queued") {
+    const auto why = fetch(**connection, {.target = *target + "/explanation"});
     if (!why) return refuse(why.error());
-    fmt::print("---\n{}", wire::to_yaml(*why));
+    fmt::print("\n{}", explanation(*why, now(), text_width()));
   }
   return kDone;
 }
 
+/// What ends otherwise than by being deleted.
+Result<void> deletable(const std::string& path, const std::string& name) {
+  const auto instead = [&](const std::string& what, const std::string& todo) {
+    return base::fail(base::Reason::kWrongState, what, "", todo);
+  };
+  if (path == "requests")
+    return instead("a request is cancelled, and kept to be looked at", "tessera cancel " + name);
+  if (path == "leases")
+    return instead("a lease is released, and kept to be looked at", "tessera release " + name);
+  if (path == "gpus") return instead("a GPU goes with its node", "see `tessera get nodes`");
+  return {};
+}
+
 int remove(Program& program, const GetOptions& options) {
   const auto path = path_of_kind(options.kind);
-  if (!path) return refuse(unknown_kind(options.kind), kUsage);
+  if (!path) return refuse(path.error(), kUsage);
+  if (const auto may = deletable(*path, options.name); !may) return refuse(may.error(), kUsage);
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
-  auto target = "/v1/" + *path + "/" + name_in_path(*path, options.name);
+  auto target = "/v1/" + *path + "/" + client::encode(options.name);
   target += options.dry_run ? "?dryRun=true" : "?dryRun=false";
   if (options.gone) target += "&gone=true";
   const auto answer = (*connection)->ask({.method = "DELETE", .target = target});
@@ -250,58 +315,79 @@ void on_chosen(Program& program, CLI::App& command, std::shared_ptr<Options> opt
   });
 }
 
-}  // namespace
-
-void add_object_commands(Program& program) {
+void add_declaring_commands(Program& program) {
   const auto applied = std::make_shared<ApplyOptions>();
   auto* apply_command =
       program.cli.add_subcommand("apply", "Declare documents: all of them, or none");
+  apply_command->group(kDeclaring);
   apply_command->add_option("-f,--file", applied->file, "YAML or JSON; - for standard input")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   apply_command->add_flag("--dry-run", applied->dry_run, "Say what would change, change nothing");
   add_format_option(*apply_command, applied->format);
   on_chosen(program, *apply_command, applied, apply);
 
   const auto compared = std::make_shared<ApplyOptions>();
   auto* diff_command = program.cli.add_subcommand(
-      "diff", "What apply would change. Exit code 0: nothing, 1: something, 2: error");
+      "diff", "What apply would change; exit code 0: nothing, 1: something, 2: error");
+  diff_command->group(kDeclaring);
   diff_command->add_option("-f,--file", compared->file, "YAML or JSON; - for standard input")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   add_format_option(*diff_command, compared->format);
   on_chosen(program, *diff_command, compared, diff);
-
-  const auto got = std::make_shared<GetOptions>();
-  auto* get_command = program.cli.add_subcommand("get", "List objects, or show one");
-  get_command
-      ->add_option("kind", got->kind, "requests, leases, gpus, nodes, pools, tiers, teams, tokens")
-      ->required();
-  get_command->add_option("name", got->name, "Only this one");
-  get_command->add_option("--team", got->team, "Only this team's");
-  get_command->add_option("--state", got->state, "Only in this state");
-  get_command->add_option("--pool", got->pool, "Only in this pool");
-  get_command->add_option("--node", got->node, "Only on this node");
-  get_command->add_option("--tier", got->tier, "Only of this tier");
-  get_command->add_flag("-w,--watch", got->watch, "Go on with every change");
-  add_format_option(*get_command, got->format);
-  on_chosen(program, *get_command, got, get);
-
-  const auto described = std::make_shared<GetOptions>();
-  auto* describe_command =
-      program.cli.add_subcommand("describe", "All about one object; of a waiting request also why");
-  describe_command->add_option("kind", described->kind, "Its kind")->required();
-  describe_command->add_option("name", described->name, "Its name")->required();
-  on_chosen(program, *describe_command, described, describe);
 
   const auto removed = std::make_shared<GetOptions>();
   auto* delete_command =
       program.cli.add_subcommand("delete", "Delete a tier, team, pool, node or token");
-  delete_command->add_option("kind", removed->kind, "Its kind")->required();
-  delete_command->add_option("name", removed->name, "Its name")->required();
+  delete_command->group(kDeclaring);
+  delete_command->add_option("kind", removed->kind, "Its kind")->required()->type_name("KIND");
+  delete_command->add_option("name", removed->name, "Its name")->required()->type_name("NAME");
   delete_command->add_flag("--gone", removed->gone,
                            "A node: it will never come back; end what it still holds");
   delete_command->add_flag("--dry-run", removed->dry_run,
                            "Say whether it could be, change nothing");
   on_chosen(program, *delete_command, removed, remove);
+}
+
+void add_looking_commands(Program& program) {
+  const auto got = std::make_shared<GetOptions>();
+  auto* get_command = program.cli.add_subcommand("get", "List objects, or show one");
+  get_command->group(kLooking);
+  get_command
+      ->add_option("kind", got->kind, "requests, leases, gpus, nodes, pools, tiers, teams, tokens")
+      ->required()
+      ->type_name("KIND");
+  get_command->add_option("name", got->name, "Only this one")->type_name("NAME");
+  get_command->add_option("--team", got->team, "Only this team's")->type_name("TEAM");
+  get_command->add_option("--state", got->state, "Only in this state: queued, active, ready …")
+      ->type_name("STATE");
+  get_command->add_option("--pool", got->pool, "Only in this pool")->type_name("POOL");
+  get_command->add_option("--node", got->node, "Only on this node")->type_name("NODE");
+  get_command->add_option("--tier", got->tier, "Only of this tier")->type_name("TIER");
+  get_command->add_flag("-w,--watch", got->watch, "Go on with every change");
+  add_format_option(*get_command, got->format);
+  get_command->footer(
+      "Examples:\n"
+      "  tessera get requests --state queued\n"
+      "  tessera get leases --team vision --watch\n"
+      "  tessera get gpus --pool h100 -o wide");
+  on_chosen(program, *get_command, got, get);
+
+  const auto described = std::make_shared<GetOptions>();
+  auto* describe_command = program.cli.add_subcommand(
+      "describe", "All about one object, for people; of a waiting request also why");
+  describe_command->group(kLooking);
+  describe_command->add_option("kind", described->kind, "Its kind")->required()->type_name("KIND");
+  describe_command->add_option("name", described->name, "Its name")->required()->type_name("NAME");
+  on_chosen(program, *describe_command, described, describe);
+}
+
+}  // namespace
+
+void add_object_commands(Program& program) {
+  add_looking_commands(program);
+  add_declaring_commands(program);
 }
 
 }  // namespace tessera::app

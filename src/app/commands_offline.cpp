@@ -76,6 +76,36 @@ std::string mix_of(const Json& potential) {
   return text.empty() ? "-" : text;
 }
 
+/// Slices are held in all sizes, slots are counted in one: what is used is told as a part.
+std::string used_of(const Json& tier) {
+  const auto slices = text_at(tier, "used.slots", "0");
+  if (slices == "0") return "-";
+  return fmt::format("{:.0f}% in {} slice{}", tier["used"].value("fraction", 0.0) * 100, slices,
+                     slices == "1" ? "" : "s");
+}
+
+void print_capacity(const Json& answer) {
+  const auto& tiers = answer.at("tiers");
+  if (tiers.empty()) {
+    print_note("no tiers are declared: tessera apply -f FILE");
+    return;
+  }
+  Table table({"TIER", "ISOLATION", "SLOT", "SLOTS", "FREE", "USED", "MADE OF"});
+  for (const auto& tier : tiers)
+    table.add({text_at(tier, "name"), text_at(tier, "isolation"),
+               memory_words(text_at(tier, "slot", "-")), text_at(tier, "potential.slots"),
+               text_at(tier, "free.slots"), used_of(tier), mix_of(tier["potential"])});
+  fmt::print("{}\n", table.text());
+  for (const auto& tier : tiers)
+    if (const auto note = text_at(tier, "potential.note"); !note.empty())
+      fmt::print("{}\n", wrapped(text_at(tier, "name") + ": " + note, text_width(), 2));
+  const auto sum = fmt::format(
+      "{} of {} GPUs are ready. Slots are what a tier could offer alone: a pool that several tiers "
+      "share counts in each.",
+      text_at(answer, "gpus.ready"), text_at(answer, "gpus.declared"));
+  fmt::print("{}\n", wrapped(sum, text_width()));
+}
+
 int capacity(Program& program, const CapacityOptions& options) {
   const auto answer = capacity_json(program, options);
   if (!answer) {
@@ -86,17 +116,7 @@ int capacity(Program& program, const CapacityOptions& options) {
     print_object(*answer, options.format);
     return kDone;
   }
-  Table table({"TIER", "ISOLATION", "SLOTS", "FREE", "USED", "MIX"});
-  for (const auto& tier : answer->at("tiers"))
-    table.add({text_at(tier, "name"), text_at(tier, "isolation"), text_at(tier, "potential.slots"),
-               text_at(tier, "free.slots"), text_at(tier, "used.slots"),
-               mix_of(tier["potential"])});
-  fmt::print("{}", table.text());
-  for (const auto& tier : answer->at("tiers"))
-    if (const auto note = text_at(tier, "potential.note"); !note.empty())
-      fmt::print("\n{}: {}\n", text_at(tier, "name"), note);
-  fmt::print("\n{} GPUs declared, {} ready. A pool carried by several tiers counts in each.\n",
-             text_at(*answer, "gpus.declared"), text_at(*answer, "gpus.ready"));
+  print_capacity(*answer);
   return kDone;
 }
 
@@ -114,8 +134,11 @@ void add_offline_commands(Program& program) {
   const auto options = std::make_shared<CapacityOptions>();
   auto* command = program.cli.add_subcommand(
       "capacity", "Slots of every tier: what there could be, what is free, what is used");
-  command->add_option("-f,--file", options->file,
-                      "Work it out for these documents, without a control plane");
+  command->group(kLooking);
+  command
+      ->add_option("-f,--file", options->file,
+                   "Work it out for these documents, without a control plane")
+      ->type_name("FILE");
   add_format_option(*command, options->format);
   command->callback([&program, options] {
     program.chosen = [&program, options] { return capacity(program, *options); };
@@ -123,6 +146,7 @@ void add_offline_commands(Program& program) {
 
   const auto format = std::make_shared<Format>(Format::kTable);
   auto* version_command = program.cli.add_subcommand("version", "The version of this program");
+  version_command->group(kOther);
   add_format_option(*version_command, *format);
   version_command->callback(
       [&program, format] { program.chosen = [format] { return version(*format); }; });

@@ -113,14 +113,19 @@ void add_plan_command(Program& program) {
   const auto options = std::make_shared<PlanOptions>();
   auto* command = program.cli.add_subcommand(
       "plan", "The best layouts for a fleet, with a proof, and the steps that lead to them");
-  command->add_option("-f,--file", options->file, "A PlanInput document (\"-\": standard input)")
-      ->required();
-  command->add_option("--time-limit", options->time_limit,
-                      "When to settle for the best found (10s)");
+  command->group(kRunning);
+  command->add_option("-f,--file", options->file, "A PlanInput document; - for standard input")
+      ->required()
+      ->type_name("FILE");
+  command
+      ->add_option("--time-limit", options->time_limit,
+                   "When to settle for the best found (default: 10s)")
+      ->type_name("TIME");
   command
       ->add_option("--spare", options->spare,
                    "Empty GPUs of each model to use during the change (default: spec.spareGpus)")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}));
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}))
+      ->type_name("N");
   add_format_option(*command, options->format);
   command->callback([&program, options] {
     program.chosen = [options] {

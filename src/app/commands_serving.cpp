@@ -1,5 +1,8 @@
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <sstream>
 
 #include <fmt/core.h>
 
@@ -40,22 +43,45 @@ void wait_for_stop(const sigset_t& signals) {
   sigwait(&signals, &signal);
 }
 
+/// A command to paste into another terminal: `tessera` is there only if it is on the path.
+std::string path_line() {
+  std::error_code none;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", none);
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');)
+    if (std::filesystem::equivalent(std::filesystem::path(folder) / "tessera", self, none))
+      return {};
+  return fmt::format("  export PATH={}:$PATH\n", self.parent_path().string());
+}
+
+/// Three commands that suit what is declared.
+std::string first_steps(const control::State& state) {
+  if (state.teams().empty())
+    return "  tessera apply -f FILE        # nothing is declared yet; examples/ has fleets\n"
+           "  tessera capacity\n"
+           "  tessera get nodes\n";
+  return fmt::format(
+      "  tessera capacity\n"
+      "  tessera request --team {} --memory 10GB --isolation partition --for 8h\n"
+      "  tessera get gpus\n",
+      state.teams().begin()->first);
+}
+
 void greet(ControlPlane& plane) {
   const auto& context = plane.context();
-  const auto team = plane.engine().read([](const control::State& state) {
-    return state.teams().empty() ? std::string("TEAM") : state.teams().begin()->first;
-  });
   fmt::print(
       "Tessera is up.\n\n"
       "  console  {0}/#token={1}\n"
       "  token    {1}\n\n"
-      "Try:\n"
-      "  export TESSERA_CONTEXT={2}\n"
-      "  tessera capacity\n"
-      "  tessera request --team {3} --memory 10GB --isolation partition --for 8h\n"
-      "  tessera get gpus\n\n"
+      "Try, in another terminal:\n"
+      "{2}"
+      "  export TESSERA_CONTEXT={3}\n"
+      "{4}\n"
       "Ctrl-C ends it; what was granted is kept.\n",
-      context.server.url(), context.token, plane.context_path(), team);
+      context.server.url(), context.token, path_line(),
+      std::filesystem::absolute(plane.context_path()).lexically_normal().string(),
+      plane.engine().read(first_steps));
   std::fflush(stdout);
 }
 
@@ -128,18 +154,25 @@ int serve(const ServeOptions& options) {
 }
 
 void add_serve_options(CLI::App& command, ServeOptions& options) {
-  command.add_option("--fleet", options.fleet, "Documents to declare at the start (YAML or JSON)");
-  command.add_option("--data", options.data, "Folder of the journal and the context")
-      ->capture_default_str();
-  command.add_option("--listen", options.listen, "ADDRESS:PORT; port 0 takes any")
-      ->capture_default_str();
+  command.group(kRunning);
+  command.add_option("--fleet", options.fleet, "Documents to declare at the start (YAML or JSON)")
+      ->type_name("FILE");
+  command
+      .add_option("--data", options.data,
+                  "Folder of the journal and the context (default: tessera-data)")
+      ->type_name("FOLDER");
+  command
+      .add_option("--listen", options.listen,
+                  "Address and port, port 0 takes any (default: 127.0.0.1:8787)")
+      ->type_name("ADDRESS:PORT");
 }
 
 void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {
   command
       .add_option("--nvml", nvml.library,
                   "libnvidia-ml.so.1, by path or name: this machine's GPUs, not simulated ones")
-      ->envname("TESSERA_NVML");
+      ->envname("TESSERA_NVML")
+      ->type_name("LIBRARY");
   command.add_flag("--adopt", nvml.adopt, "Take over MIG instances that somebody else made");
   command.add_flag("--end-processes", nvml.end_processes,
                    "End whatever still runs on a released slice, not only a lease's own");
@@ -216,8 +249,8 @@ void add_serving_commands(Program& program) {
   up_options->simulate = true;
   auto* up = program.cli.add_subcommand(
       "up",
-      "Start a control plane with a simulated machine for every declared node, or with this one's "
-      "GPUs");
+      "Start a control plane with simulated GPUs for every declared node, or with this "
+      "machine's");
   add_serve_options(*up, *up_options);
   add_nvml_options(*up, up_options->nvml);
   up->callback([&program, up_options] { program.chosen = [=] { return serve(*up_options); }; });
@@ -230,15 +263,21 @@ void add_serving_commands(Program& program) {
 
   const auto agent_options = std::make_shared<AgentCommand>();
   auto* agent = program.cli.add_subcommand(
-      "agent", "Run the agent of one node (--context names its server and token)");
-  agent->add_option("--node", agent_options->node, "Name of the node")->required();
+      "agent", "Run the agent of one node; --context names its server and token");
+  agent->group(kRunning);
+  agent->add_option("--node", agent_options->node, "Name of the node")
+      ->required()
+      ->type_name("NAME");
   add_nvml_options(*agent, agent_options->nvml);
-  agent->add_option("--data", agent_options->nvml.data, "Folder of what the agent remembers")
-      ->capture_default_str();
-  agent->add_option("--simulate", agent_options->model, "GPU model of a simulated machine instead");
-  agent->add_option("--gpus", agent_options->gpus, "Number of simulated GPUs")
+  agent
+      ->add_option("--data", agent_options->nvml.data,
+                   "Folder of what the agent remembers (default: tessera-agent)")
+      ->type_name("FOLDER");
+  agent->add_option("--simulate", agent_options->model, "GPU model of a simulated machine instead")
+      ->type_name("MODEL");
+  agent->add_option("--gpus", agent_options->gpus, "Number of simulated GPUs (default: 8)")
       ->check(CLI::Range(1, 64))
-      ->capture_default_str();
+      ->type_name("N");
   agent->callback([&program, agent_options] {
     program.chosen = [&program, agent_options] { return run_agent(program, *agent_options); };
   });

@@ -117,19 +117,28 @@ void add_simulate_command(Program& program) {
   const auto options = std::make_shared<SimulateOptions>();
   auto* command = program.cli.add_subcommand(
       "simulate", "Run whole fleets under a virtual clock with faults, or replay a trace");
+  command->group(kRunning);
   auto* seeds = command->add_option("--seeds", options->seeds, "Fleets to run, one per seed")
-                    ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}));
-  command->add_option("--seed", options->seed, "The first seed")->capture_default_str();
-  auto* nodes = command->add_option("--nodes", options->nodes, "Trace: CSV of the nodes");
-  auto* pods = command->add_option("--pods", options->pods, "Trace: CSV of the pods");
+                    ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}))
+                    ->type_name("N");
+  command->add_option("--seed", options->seed, "The first seed (default: 1)")->type_name("N");
+  auto* nodes =
+      command->add_option("--nodes", options->nodes, "Trace: CSV of the nodes")->type_name("FILE");
+  auto* pods =
+      command->add_option("--pods", options->pods, "Trace: CSV of the pods")->type_name("FILE");
   command
       ->add_option("--inflate", options->inflate,
-                   "Trace: pods are drawn until they ask for so many times the fleet's GPUs")
+                   "Trace: pods are drawn until they ask for so many times the fleet's GPUs "
+                   "(default: 1.3)")
       ->check(CLI::Range(0.01, 10.0))
-      ->capture_default_str();
+      ->type_name("TIMES");
   nodes->needs(pods)->excludes(seeds);
   pods->needs(nodes);
   add_format_option(*command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  tessera simulate --seeds 200\n"
+      "  tessera simulate --nodes nodes.csv --pods pods.csv --inflate 1.3 --seed 42");
   command->callback([&program, options] {
     if (options->seeds == 0 && options->nodes.empty())
       throw CLI::RequiredError("--seeds N, or --nodes FILE --pods FILE");

@@ -2,11 +2,14 @@
 
 #include <functional>
 #include <map>
+#include <set>
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include "app/table.h"
 #include "app/terminal.h"
+#include "app/words.h"
 #include "wire/yaml.h"
 
 namespace tessera::app {
@@ -19,10 +22,6 @@ struct Column {
   std::function<std::string(const Json&)> cell;
   bool wide = false;  ///< only with -o wide
 };
-
-base::Instant now() {
-  return std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
-}
 
 Column at(std::string title, std::string path, bool wide = false) {
   return {std::move(title), [path](const Json& o) { return text_at(o, path, "-"); }, wide};
@@ -39,36 +38,55 @@ Column age(std::string title, std::string path) {
   return {std::move(title), [path](const Json& o) { return age_of(text_at(o, path), now()); }};
 }
 
-/// "2 x 10GiB limited": what a request asks for.
-std::string want_of(const Json& object) {
-  const auto count = text_at(object, "spec.count", "1");
-  std::string want = count == "1" ? "" : count + " x ";
-  if (const auto memory = text_at(object, "spec.memory"); !memory.empty() && memory != "0MiB")
-    want += memory + " ";
-  if (const auto sms = text_at(object, "spec.sms", "0"); sms != "0") want += sms + "SMs ";
-  if (const auto compute = text_at(object, "spec.compute", "0"); compute != "0")
-    want += compute + "% ";
-  return want + text_at(object, "spec.isolation");
+Column money(std::string title, std::string path, bool wide = false) {
+  return {std::move(title), [path](const Json& o) { return money_words(text_at(o, path, "-")); },
+          wide};
 }
 
-/// The slices of a request or lease: "1g.10gb@h100-1/0", or "8 x whole@h100-2" for several.
+/// What is over does not expire.
+std::string expiry_of(const Json& object) {
+  if (has_ended(text_at(object, "status.state"))) return "-";
+  return time_until(text_at(object, "status.expiresAt"), now());
+}
+
+/// A reason that only repeats the state says nothing.
+std::string reason_of(const Json& request) {
+  const auto reason = text_at(request, "status.reason", "-");
+  return reason == "Released" || reason == "Cancelled" ? "-" : reason;
+}
+
+std::string position_of(const Json& request) {
+  const auto position = text_at(request, "status.position", "0");
+  return position == "0" ? "-" : position;
+}
+
+Json slices_at(const Json& object) {
+  return object.value("status", Json::object()).value("slices", Json::array());
+}
+
 std::string slices_of(const Json& object) {
-  const Json& status = object.value("status", Json::object());
-  const Json slices = status.value("slices", Json::array());
-  if (slices.empty()) return "-";
-  if (slices.size() == 1) return text_at(slices[0], "profile") + "@" + text_at(slices[0], "gpu");
-  // All of them are of one kind, on one node.
-  return fmt::format("{} x {}@{}", slices.size(), text_at(slices[0], "profile"),
-                     text_at(slices[0], "node"));
+  const Json slices = slices_at(object);
+  return slices.empty() ? "-" : profiles_words(slices) + "@" + place_words(slices);
 }
 
-/// A GPU as a line of blocks along its memory axis would need its model; a count says enough.
-std::string occupied(const Json& gpu) {
-  int held = 0, idle = 0;
-  const Json& status = gpu.value("status", Json::object());
-  for (const auto& slice : status.value("slices", Json::array()))
-    ++(text_at(slice, "phase") == "idle" ? idle : held);
-  return idle == 0 ? std::to_string(held) : fmt::format("{} (+{} idle)", held, idle);
+/// The teams that hold a part of a GPU, each once.
+std::string teams_of(const Json& gpu) {
+  std::set<std::string> teams;
+  for (const auto& slice : slices_at(gpu))
+    if (const auto team = text_at(slice, "team"); !team.empty()) teams.insert(team);
+  return teams.empty() ? "-" : fmt::format("{}", fmt::join(teams, ","));
+}
+
+/// A cordoned node is ready for what it holds and for nothing new.
+std::string phase_of(const Json& node) {
+  const auto phase = text_at(node, "status.phase", "-");
+  const auto shown =
+      phase == "ready" && text_at(node, "status.cordoned") == "true" ? "cordoned" : phase;
+  return paint(shown, colour_of_state(shown));
+}
+
+std::string used_of(const Json& node, const std::string& used, const std::string& whole) {
+  return text_at(node, "status." + used, "0") + " of " + text_at(node, "spec." + whole, "0");
 }
 
 std::string joined(const Json& object, std::string_view key) {
@@ -79,88 +97,112 @@ std::string joined(const Json& object, std::string_view key) {
   return text.empty() ? "-" : text;
 }
 
-const std::vector<Column>& columns_of(const std::string& kind) {
-  static const std::map<std::string, std::vector<Column>> kColumns = {
-      {"Request",
-       {at("REQUEST", "metadata.name"),
-        at("TEAM", "spec.team"),
-        {"WANT", want_of},
-        at("TIER", "status.tier"),
-        state("status.state"),
-        at("REASON", "status.reason"),
-        at("POS", "status.position"),
-        age("EXPIRES", "status.expiresAt"),
-        age("AGE", "metadata.createdAt"),
-        {"SLICES", slices_of, true},
-        at("PRICE/H", "status.pricePerHour", true),
-        at("BY", "metadata.createdBy", true)}},
-      {"Lease",
-       {at("LEASE", "metadata.name"),
-        at("TEAM", "spec.team"),
-        {"SLICES", slices_of},
-        at("NODE", "status.node"),
-        at("TIER", "spec.tier"),
-        state("status.state"),
-        age("EXPIRES", "status.expiresAt"),
-        at("COST/H", "status.pricePerHour"),
-        at("REQUEST", "spec.request", true)}},
-      {"Gpu",
-       {at("GPU", "metadata.name"),
-        at("MODEL", "spec.model"),
-        at("POOL", "spec.pool"),
-        state("status.state"),
-        at("USED BY", "status.technology"),
-        {"SLICES", occupied},
-        at("UUID", "status.uuid", true),
-        at("DETAIL", "status.detail", true)}},
-      {"Node",
-       {at("NODE", "metadata.name"), at("POOL", "spec.pool"), state("status.phase"),
-        at("CORDONED", "status.cordoned"), at("GPUS", "spec.gpus"),
-        at("CPU USED", "status.cpuUsed", true), at("MEMORY USED", "status.memoryUsed", true)}},
-      {"Pool",
-       {at("POOL", "metadata.name"),
-        at("MODEL", "spec.model"),
-        {"TIERS", [](const Json& o) { return joined(o, "tiers"); }},
-        at("LAYOUT", "spec.layout.policy"),
-        at("NODES", "status.nodes"),
-        at("GPUS", "status.gpus"),
-        at("READY", "status.ready")}},
+std::map<std::string, std::vector<Column>> columns_of_asking() {
+  return {{"Request",
+           {at("REQUEST", "metadata.name"),
+            at("TEAM", "spec.team"),
+            {"WANT", want_words},
+            at("TIER", "status.tier"),
+            state("status.state"),
+            {"REASON", reason_of},
+            {"POS", position_of},
+            {"EXPIRES", expiry_of},
+            age("AGE", "metadata.createdAt"),
+            {"SLICES", slices_of, true},
+            money("PRICE/H", "status.pricePerHour", true),
+            at("BY", "metadata.createdBy", true),
+            at("PURPOSE", "spec.purpose", true)}},
+          {"Lease",
+           {at("LEASE", "metadata.name"),
+            at("TEAM", "spec.team"),
+            {"SLICES", [](const Json& o) { return profiles_words(slices_at(o)); }},
+            {"GPU", [](const Json& o) { return place_words(slices_at(o)); }},
+            at("TIER", "spec.tier"),
+            state("status.state"),
+            {"EXPIRES", expiry_of},
+            money("COST/H", "status.pricePerHour"),
+            at("REQUEST", "spec.request", true),
+            at("REASON", "status.endReason", true)}},
+          {"Token",
+           {at("TOKEN", "metadata.name"),
+            at("ROLE", "spec.role"),
+            at("SUBJECT", "spec.subject"),
+            {"EXPIRES",
+             [](const Json& o) { return time_until(text_at(o, "spec.expiresAt"), now()); }}}}};
+}
+
+std::map<std::string, std::vector<Column>> columns_of_the_fleet() {
+  return {{"Gpu",
+           {at("GPU", "metadata.name"),
+            at("MODEL", "spec.model"),
+            at("POOL", "spec.pool"),
+            state("status.state"),
+            at("TECHNOLOGY", "status.technology"),
+            {"MEMORY", memory_bar},
+            {"TEAMS", teams_of},
+            at("UUID", "status.uuid", true),
+            at("DETAIL", "status.detail", true)}},
+          {"Node",
+           {at("NODE", "metadata.name"),
+            at("POOL", "spec.pool"),
+            {"STATE", phase_of},
+            at("GPUS", "spec.gpus"),
+            {"CPU", [](const Json& o) { return used_of(o, "cpuUsed", "cpu"); }},
+            {"HOST MEMORY", [](const Json& o) { return used_of(o, "memoryUsed", "memory"); }}}},
+          {"Pool",
+           {at("POOL", "metadata.name"),
+            at("MODEL", "spec.model"),
+            {"TIERS", [](const Json& o) { return joined(o, "tiers"); }},
+            at("LAYOUT", "spec.layout.policy"),
+            at("NODES", "status.nodes"),
+            at("GPUS", "status.gpus"),
+            at("READY", "status.ready")}}};
+}
+
+std::map<std::string, std::vector<Column>> columns_of_promises() {
+  return {
       {"Tier",
        {at("TIER", "metadata.name"),
         at("ISOLATION", "spec.isolation"),
         {"TECHNOLOGIES", [](const Json& o) { return joined(o, "technologies"); }},
-        at("PRICE/H", "spec.pricePerHour"),
+        {"SLOT", [](const Json& o) { return memory_words(text_at(o, "spec.slot", "-")); }},
+        money("PRICE/H", "spec.pricePerHour"),
+        at("DEFAULT", "spec.defaultDuration"),
         at("MAX", "spec.maxDuration"),
         at("OVERSUBSCRIPTION", "spec.oversubscription", true),
-        at("SLOT", "spec.slot", true)}},
+        {"TEAMS", [](const Json& o) { return joined(o, "teams"); }, true}}},
       {"Team",
-       {at("TEAM", "metadata.name"), at("PARENT", "spec.parent"), at("REQUESTS", "status.requests"),
-        at("LEASES", "status.leases"), at("DESCRIPTION", "spec.description", true)}},
-      {"Token",
-       {at("TOKEN", "metadata.name"), at("ROLE", "spec.role"), at("SUBJECT", "spec.subject"),
-        at("EXPIRES", "spec.expires")}},
+       {at("TEAM", "metadata.name"), at("POOL", "quota.pool"), at("USED", "quota.used"),
+        at("GUARANTEED", "quota.guaranteed"), at("BORROWED", "quota.borrowed"),
+        at("LIMIT", "quota.limit"), at("WEIGHT", "quota.weight", true),
+        at("PARENT", "spec.parent", true), at("REQUESTS", "status.requests", true),
+        at("LEASES", "status.leases", true), at("DESCRIPTION", "spec.description", true)}},
   };
+}
+
+const std::vector<Column>& columns_of(const std::string& kind) {
+  static const auto kColumns = [] {
+    auto all = columns_of_asking();
+    all.merge(columns_of_the_fleet());
+    all.merge(columns_of_promises());
+    return all;
+  }();
   static const std::vector<Column> kOther = {at("NAME", "metadata.name"), at("KIND", "kind")};
   const auto found = kColumns.find(kind);
   return found == kColumns.end() ? kOther : found->second;
 }
 
-void print_rows(const std::vector<Json>& items, const std::string& kind, bool wide) {
-  std::vector<std::string> header;
-  const auto& columns = columns_of(kind);
-  for (const auto& column : columns)
-    if (wide || !column.wide) header.push_back(column.title);
-  Table table(header);
-  for (const auto& item : items) {
-    std::vector<std::string> cells;
-    for (const auto& column : columns)
-      if (wide || !column.wide) cells.push_back(column.cell(item));
-    table.add(std::move(cells));
-  }
-  fmt::print("{}", table.text());
+std::vector<std::string> titles_of(const std::vector<Column>& columns) {
+  std::vector<std::string> titles;
+  for (const auto& column : columns) titles.push_back(column.title);
+  return titles;
 }
 
 }  // namespace
+
+base::Instant now() {
+  return std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
+}
 
 void add_format_option(CLI::App& command, Format& format) {
   static const std::map<std::string, Format> kFormats = {{"table", Format::kTable},
@@ -168,59 +210,58 @@ void add_format_option(CLI::App& command, Format& format) {
                                                          {"json", Format::kJson},
                                                          {"yaml", Format::kYaml},
                                                          {"name", Format::kName}};
+  const auto choose = [&format](const std::string& text) {
+    const auto found = kFormats.find(text);
+    if (found == kFormats.end())
+      throw CLI::ValidationError("--output", "\"" + text +
+                                                 "\" is not a format: use table, wide, "
+                                                 "json, yaml or name");
+    format = found->second;
+  };
   command
-      .add_option_function<std::string>(
-          "-o,--output", [&format](const std::string& text) { format = kFormats.at(text); },
-          "table, wide, json, yaml or name")
-      ->check(CLI::IsMember({"table", "wide", "json", "yaml", "name"}));
+      .add_option_function<std::string>("-o,--output", choose, "table, wide, json, yaml or name")
+      ->type_name("FORMAT");
 }
 
-std::string text_at(const Json& object, std::string_view path, std::string_view otherwise) {
-  const Json* value = &object;
-  while (!path.empty()) {
-    const auto key = std::string(path.substr(0, path.find('.')));
-    if (!value->is_object() || !value->contains(key)) return std::string(otherwise);
-    value = &(*value)[key];
-    path.remove_prefix(std::min(path.size(), key.size() + 1));
+void Printer::rows(const std::vector<Json>& items, const std::string& kind) {
+  std::vector<Column> columns;
+  for (const auto& column : columns_of(kind))
+    if (format_ == Format::kWide || !column.wide) columns.push_back(column);
+  Table table = widths_.empty() ? Table(titles_of(columns)) : Table::continued(widths_);
+  for (const auto& item : items) {
+    for (const auto& row : kind == "Team" ? team_rows(item) : std::vector<Json>{item}) {
+      std::vector<std::string> cells;
+      for (const auto& column : columns) cells.push_back(column.cell(row));
+      table.add(std::move(cells));
+    }
   }
-  if (value->is_null()) return std::string(otherwise);
-  const auto text = value->is_string() ? value->get<std::string>() : value->dump();
-  return text.empty() ? std::string(otherwise) : text;
+  widths_ = table.widths();
+  fmt::print("{}", table.text());
 }
 
-std::string age_of(std::string_view instant, base::Instant at) {
-  const auto parsed = base::parse_instant(instant);
-  if (!parsed) return "-";
-  const auto span = std::chrono::abs(at - *parsed);
-  const auto text = base::to_string(std::chrono::floor<std::chrono::seconds>(span));
-  // The largest unit alone is enough to read at a glance.
-  const auto end = text.find_first_not_of("0123456789");
-  return text.substr(0, end + 1);
-}
-
-void print_object(const Json& object, Format format) {
-  switch (format) {
+void Printer::object(const Json& object) {
+  switch (format_) {
     case Format::kJson:
       fmt::print("{}\n", object.dump(2));
       return;
     case Format::kYaml:
-      fmt::print("{}", wire::to_yaml(object));
+      fmt::print("{}", wire::to_yaml_documents({object}));
       return;
     case Format::kName:
       fmt::print("{}\n", text_at(object, "metadata.name"));
       return;
     case Format::kTable:
     case Format::kWide:
-      print_rows({object}, text_at(object, "kind"), format == Format::kWide);
+      rows({object}, text_at(object, "kind"));
       return;
   }
 }
 
-void print_list(const Json& list, Format format) {
+void Printer::list(const Json& list) {
   const auto items = list.at("items").get<std::vector<Json>>();
   auto kind = text_at(list, "kind");
   if (kind.ends_with("List")) kind.resize(kind.size() - 4);
-  switch (format) {
+  switch (format_) {
     case Format::kJson:
       fmt::print("{}\n", list.dump(2));
       return;
@@ -235,9 +276,20 @@ void print_list(const Json& list, Format format) {
       if (items.empty())
         fmt::print(stderr, "none found\n");
       else
-        print_rows(items, kind, format == Format::kWide);
+        rows(items, kind);
       return;
   }
+}
+
+void print_object(const Json& object, Format format) {
+  if (format == Format::kYaml)
+    fmt::print("{}", wire::to_yaml(object));
+  else
+    Printer(format).object(object);
+}
+
+void print_list(const Json& list, Format format) {
+  Printer(format).list(list);
 }
 
 }  // namespace tessera::app

@@ -4,11 +4,20 @@
 #include <unistd.h>
 
 #include <fmt/core.h>
+#include <sys/ioctl.h>
 
 namespace tessera::app {
 
 bool watched() {
   return ::isatty(STDOUT_FILENO) == 1;
+}
+
+std::size_t text_width() {
+  if (!watched()) return 0;
+  winsize size{};
+  // A terminal that does not tell its size is taken for the usual one.
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
 }
 
 bool colourful() {
@@ -53,7 +62,12 @@ Colour colour_of_state(std::string_view state) {
 void print_error(const base::Error& error) {
   const auto where = error.where.empty() ? "" : error.where + ": ";
   fmt::print(stderr, "error: {}{} ({})\n", where, error.what, base::to_string(error.reason));
-  if (!error.todo.empty()) fmt::print(stderr, "  {}\n", error.todo);
+  // The API's advice is for those who send headers; here the token comes from a context.
+  const std::string todo = error.reason == base::Reason::kUnauthenticated
+                               ? "the context's token is wrong or has expired: an admin makes "
+                                 "another with `tessera token`"
+                               : error.todo;
+  if (!todo.empty()) fmt::print(stderr, "  {}\n", todo);
 }
 
 int refuse(const base::Error& error, int code) {
@@ -63,6 +77,12 @@ int refuse(const base::Error& error, int code) {
 
 void print_hint(std::string_view text) {
   if (watched()) fmt::print("{}\n", paint(text, Colour::kDim));
+}
+
+void print_note(std::string_view text) {
+  // What was printed before comes before, where both go to the same terminal or file.
+  std::fflush(stdout);
+  fmt::print(stderr, "{}\n", text);
 }
 
 }  // namespace tessera::app

@@ -190,6 +190,59 @@ class MainJob(WithServer):
             "GET", "/v1/requests/" + waiting)[1]["status"]["state"] == "active"))
 
 
+class ForPeople(WithServer):
+    """What a person reads when no format is asked for."""
+
+    def tell(self, *arguments, code=0):
+        done = self.server.cli(*arguments)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout
+
+    def test_a_request_says_what_it_got_and_explain_where_it_is(self):
+        need = ("--team", "vision", "--memory", "10GB", "--isolation", "partition", "--for", "8h")
+        got = r"active: 1g\.10gb on h100-node-1/\d, tier production, 0\.375 per hour, until .* \(8h\)"
+        self.assertRegex(self.tell("request", *need, "--dry-run"), "^would be " + got)
+        self.assertRegex(self.tell("request", *need), "^req-1 is " + got)
+        self.assertRegex(self.tell("explain", "req-1"), "^req-1 is active: 1g")
+        self.assertRegex(self.tell("get", "requests"), r"req-1 +vision +10GB partition")
+        self.assertRegex(self.tell("describe", "request", "req-1"), r"Memory +10GB")
+        self.assertRegex(self.tell("get", "gpus", "--node", "h100-node-1"), r"mig +[.=]*#[.=]*/? +vision")
+
+    def test_a_request_stands_for_its_lease(self):
+        self.tell("request", "--team", "vision", "--memory", "10GB")
+        self.assertIn("lease-1", self.tell("release", "req-1"))
+
+    def test_a_token_for_somebody_else_implies_the_team(self):
+        context = pathlib.Path(self.server.data) / "ada.yaml"
+        context.write_text(self.tell("token", "ada", "--team", "bio", "--for", "1h"))
+        done = run("request", "--memory", "10GB", "-o", "json", context=str(context))
+        self.assertEqual(json.loads(done.stdout)["spec"]["team"], "bio", done.stderr)
+        self.assertRegex(self.tell("get", "tokens"), r"ada +member +bio +1h")
+
+    def test_a_watch_keeps_to_what_was_asked_for(self):
+        environment = {**os.environ, "TESSERA_CONTEXT": f"{self.server.data}/context.yaml"}
+        watch = subprocess.Popen([BINARY, "get", "requests", "--team", "bio", "--watch"],
+                                 env=environment, text=True, stdout=subprocess.PIPE,
+                                 stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(0.5)
+            for team in ("vision", "bio"):
+                self.tell("request", "--team", team, "--memory", "1GB")
+            time.sleep(1)
+        finally:
+            watch.terminate()
+        lines = watch.communicate(timeout=10)[0].splitlines()
+        self.assertEqual(sum(line.startswith("REQUEST ") for line in lines), 1, lines)
+        self.assertTrue(any(" bio " in line and " active " in line for line in lines), lines)
+        self.assertFalse(any(" vision " in line for line in lines), lines)
+
+    def test_what_is_mistyped_is_told_what_was_meant(self):
+        for words, meant in ((("reqest",), "request"), (("get", "requests", "--tema", "x"), "--team")):
+            done = self.server.cli(*words)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f"did you mean {meant}?", done.stderr)
+
+
 class BadInput(WithServer):
     def test_each_mistake_is_named_and_the_server_goes_on(self):
         need = {"team": "vision", "memory": "10GB"}
