@@ -10,7 +10,7 @@ const kCounts: [
   ["scrubbing", "being cleaned"],
   ["away", "away"],
   ["host", "host full"],
-  ["fitting", "would fit"],
+  ["fitting", "with room"],
 ];
 
 /** Where a count does not say enough: what is missing beside the room, or why room is no use. */
