@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -9,6 +10,7 @@
 #include "app/output.h"
 #include "app/terminal.h"
 #include "base/quantity.h"
+#include "catalog/gpu_model.h"
 #include "catalog/technology.h"
 #include "request/need.h"
 #include "wire/spec.h"
@@ -45,7 +47,8 @@ void add_need_options(CLI::App& command, NeedOptions& need) {
   command.add_option("--for", need.duration, "How long: 8h, 90m, 2d (default: the tier's)")
       ->type_name("TIME");
   command.add_option("--count", need.count, "Slices, all on one node (default: 1)")->type_name("N");
-  command.add_option("--model", need.models, "Acceptable GPU models (default: any)")
+  command
+      .add_option("--model", need.models, "Acceptable GPU models, or families: H100 (default: any)")
       ->type_name("MODEL");
   command.add_option("--pool", need.pool, "Only this pool")->type_name("POOL");
   command.add_option("--tier", need.tier, "Only this tier (default: the least that satisfies)")
@@ -66,6 +69,26 @@ Result<void> read(const std::string& text, const char* option, T& out, Parse par
     return base::fail(parsed.error().reason, parsed.error().what, option, parsed.error().todo);
   out = *parsed;
   return {};
+}
+
+/// A family stands for its models: "H100" for all whose names begin with "H100-". What is no family
+/// is left to the server to judge.
+std::vector<std::string> models_of(const std::vector<std::string>& wanted) {
+  const auto catalog = catalog::Catalog::built_in();
+  std::vector<std::string> models;
+  const auto add = [&](const std::string& name) {
+    if (std::ranges::find(models, name) == models.end()) models.push_back(name);
+  };
+  for (const auto& name : wanted) {
+    bool family = false;
+    for (const auto& model : catalog.models()) {
+      if (catalog.find(name) || !model.key.starts_with(name + "-")) continue;
+      family = true;
+      add(model.key);
+    }
+    if (!family) add(name);
+  }
+  return models;
 }
 
 Result<request::Need> need_of(const NeedOptions& options) {
@@ -97,7 +120,7 @@ Result<request::Need> need_of(const NeedOptions& options) {
   if (options.count < 1 || options.count > 64)
     return refuse("--count", "a request has 1 to 64 slices", "split it");
   need.count = options.count;
-  need.models = options.models;
+  need.models = models_of(options.models);
   need.pool = options.pool;
   need.tier = options.tier;
   return need;

@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/describe.h"
 #include "app/files.h"
+#include "app/filters.h"
 #include "app/output.h"
 #include "app/terminal.h"
 #include "wire/document.h"
@@ -123,22 +124,8 @@ struct GetOptions {
   bool watch = false;
   bool dry_run = false;
   bool gone = false;
-  std::string team, state, pool, node, tier;
+  Filters filters;
 };
-
-std::string filters_of(const GetOptions& options) {
-  std::string query;
-  const auto add = [&](const char* name, const std::string& value) {
-    if (value.empty()) return;
-    query += (query.empty() ? "?" : "&") + std::string(name) + "=" + client::encode(value);
-  };
-  add("team", options.team);
-  add("state", options.state);
-  add("pool", options.pool);
-  add("node", options.node);
-  add("tier", options.tier);
-  return query;
-}
 
 /// /v1/KIND/NAME. A GPU's name has a slash that is part of the path.
 Result<std::string> target_of(const std::string& path, const std::string& name) {
@@ -179,25 +166,6 @@ std::string kind_of_path(const std::string& path) {
   return kKinds.at(path);
 }
 
-/// Does a changed object still belong to what was listed? The stream tells of all of a kind.
-bool belongs(const Json& object, const GetOptions& options) {
-  const auto is = [&](const std::string& wanted, std::initializer_list<const char*> paths) {
-    return wanted.empty() || std::ranges::any_of(paths, [&](const char* path) {
-             return text_at(object, path) == wanted;
-           });
-  };
-  const Json slices = object.value("status", Json::object()).value("slices", Json::array());
-  const bool team =
-      is(options.team, {"spec.team"}) || std::ranges::any_of(slices, [&](const Json& slice) {
-        return text_at(slice, "team") == options.team;
-      });
-  return is(options.name, {"metadata.name"}) && team &&
-         is(options.state, {"status.state", "status.phase"}) &&
-         is(options.pool, {"spec.pool", "status.pool"}) &&
-         is(options.node, {"spec.node", "status.node"}) &&
-         is(options.tier, {"spec.tier", "status.tier"});
-}
-
 /// Prints every change of the kind from `revision` on, until interrupted.
 int follow(client::Connection& connection, const GetOptions& options, const std::string& path,
            std::string revision, Printer& printer) {
@@ -207,7 +175,8 @@ int follow(client::Connection& connection, const GetOptions& options, const std:
       if (!event.id.empty()) revision = event.id;
       if (event.type == "BOOKMARK") return true;
       const auto object = Json::parse(event.data, nullptr, false);
-      if (object.is_discarded() || !belongs(object, options)) return true;
+      if (object.is_discarded() || !passes(object, options.filters)) return true;
+      if (!options.name.empty() && text_at(object, "metadata.name") != options.name) return true;
       if (event.type == "DELETED")
         print_note(text_at(object, "metadata.name") + " is gone");
       else
@@ -219,16 +188,31 @@ int follow(client::Connection& connection, const GetOptions& options, const std:
   }
 }
 
+/// Nothing was found: perhaps because what the filters name does not exist.
+Result<void> check_names(client::Connection& connection, const Filters& filters) {
+  for (const auto& [path, name] : named_by(filters))
+    if (const auto there =
+            fetch(connection, {.target = "/v1/" + path + "/" + client::encode(name)});
+        !there)
+      return std::unexpected(there.error());
+  return {};
+}
+
 int get(Program& program, const GetOptions& options) {
   const auto path = path_of_kind(options.kind);
   if (!path) return refuse(path.error(), kUsage);
+  if (const auto known = check_state(*path, options.filters.state); !known)
+    return refuse(known.error(), kUsage);
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
   Printer printer(options.format);
   std::string revision = "0";
   if (options.name.empty() || options.watch) {
-    const auto list = list_all(**connection, *path, filters_of(options));
+    const auto list = list_all(**connection, *path, query_of(options.filters));
     if (!list) return refuse(list.error());
+    if (list->at("items").empty())
+      if (const auto named = check_names(**connection, options.filters); !named)
+        return refuse(named.error());
     revision = text_at(*list, "metadata.revision", "0");
     if (options.name.empty()) printer.list(*list);
   }
@@ -359,12 +343,13 @@ void add_looking_commands(Program& program) {
       ->required()
       ->type_name("KIND");
   get_command->add_option("name", got->name, "Only this one")->type_name("NAME");
-  get_command->add_option("--team", got->team, "Only this team's")->type_name("TEAM");
-  get_command->add_option("--state", got->state, "Only in this state: queued, active, ready …")
+  get_command->add_option("--team", got->filters.team, "Only this team's")->type_name("TEAM");
+  get_command
+      ->add_option("--state", got->filters.state, "Only in this state: queued, active, ready …")
       ->type_name("STATE");
-  get_command->add_option("--pool", got->pool, "Only in this pool")->type_name("POOL");
-  get_command->add_option("--node", got->node, "Only on this node")->type_name("NODE");
-  get_command->add_option("--tier", got->tier, "Only of this tier")->type_name("TIER");
+  get_command->add_option("--pool", got->filters.pool, "Only in this pool")->type_name("POOL");
+  get_command->add_option("--node", got->filters.node, "Only on this node")->type_name("NODE");
+  get_command->add_option("--tier", got->filters.tier, "Only of this tier")->type_name("TIER");
   get_command->add_flag("-w,--watch", got->watch, "Go on with every change");
   add_format_option(*get_command, got->format);
   get_command->footer(

@@ -136,6 +136,8 @@ const std::vector<Bad>& corpus() {
        "f.yaml:3 spec.model", "missing"},
       {"UnknownModel", "kind: Pool\nmetadata: {name: p}\nspec: {model: H100-80GB-SMX5}\n",
        kInvalidDocument, "f.yaml:3 spec.model", "did you mean \"H100-80GB-SXM5\"?"},
+      {"FamilyOfModels", "kind: Pool\nmetadata: {name: p}\nspec: {model: h100}\n", kInvalidDocument,
+       "f.yaml:3 spec.model", "there are H100-80GB-SXM5, H100-80GB-PCIe, "},
       {"NoMigThere",
        "kind: Pool\nmetadata: {name: p}\nspec: {model: L40S-48GB, technologies: [mig]}\n",
        kInvalidDocument, "f.yaml:3 spec.technologies", "has no MIG"},

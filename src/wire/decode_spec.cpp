@@ -1,6 +1,7 @@
 #include "wire/decode_spec.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 
 #include "wire/document.h"
@@ -231,6 +232,21 @@ void read_models(Fields& spec, const catalog::Catalog& catalog, std::vector<std:
   }
 }
 
+/// "H100" begins the names of several models; spelling distance would suggest "B300".
+std::string model_advice(const std::string& name, const std::vector<std::string_view>& keys) {
+  const auto same = [](char a, char b) {
+    return std::toupper(static_cast<unsigned char>(a)) ==
+           std::toupper(static_cast<unsigned char>(b));
+  };
+  std::vector<std::string_view> family;
+  for (const auto key : keys)
+    if (!name.empty() && std::ranges::equal(key.substr(0, name.size()), name, same))
+      family.push_back(key);
+  if (!family.empty()) return "there are " + join(family);
+  const auto near = nearest(name, keys);
+  return near ? "did you mean \"" + std::string(*near) + "\"?" : "known models are " + join(keys);
+}
+
 }  // namespace
 
 void read_model(Decoder& decoder, const Value& value, const Path& path,
@@ -244,10 +260,8 @@ void read_model(Decoder& decoder, const Value& value, const Path& path,
   }
   std::vector<std::string_view> keys;
   for (const auto& model : catalog.models()) keys.push_back(model.key);
-  const auto near = nearest(name, keys);
-  decoder.refuse(
-      value.line, path, "no GPU model is called \"" + clip(name) + "\"",
-      near ? "did you mean \"" + std::string(*near) + "\"?" : "known models are " + join(keys));
+  decoder.refuse(value.line, path, "no GPU model is called \"" + clip(name) + "\"",
+                 model_advice(name, keys));
 }
 
 tenancy::Tier decode_tier(Fields& spec, const std::string& name) {

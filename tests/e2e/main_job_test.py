@@ -236,8 +236,22 @@ class ForPeople(WithServer):
         self.assertTrue(any(" bio " in line and " active " in line for line in lines), lines)
         self.assertFalse(any(" vision " in line for line in lines), lines)
 
+    def test_a_family_stands_for_its_models(self):
+        need = ("--team", "vision", "--memory", "10GB", "--isolation", "partition", "--dry-run")
+        done = json.loads(self.tell("request", *need, "--model", "H100", "-o", "json"))
+        self.assertIn("H100-80GB-SXM5", done["spec"]["models"])
+        done = self.server.cli("request", *need, "--model", "H10")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("H100-80GB-SXM5", done.stderr)
+
+    def test_an_empty_list_tells_what_does_not_exist(self):
+        self.tell("get", "requests", "--team", "vision")
+        self.assertIn("nobody", self.server.cli("get", "requests", "--team", "nobody").stderr)
+        self.tell("get", "requests", "--team", "nobody", code=1)
+
     def test_what_is_mistyped_is_told_what_was_meant(self):
-        for words, meant in ((("reqest",), "request"), (("get", "requests", "--tema", "x"), "--team")):
+        for words, meant in ((("reqest",), "request"), (("get", "requests", "--tema", "x"), "--team"),
+                             (("get", "requests", "--state", "queud"), "queued")):
             done = self.server.cli(*words)
             self.assertEqual(done.returncode, 2)
             self.assertIn(f"did you mean {meant}?", done.stderr)
