@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 
 #include <fmt/core.h>
@@ -10,6 +11,7 @@
 #include "app/table.h"
 #include "app/terminal.h"
 #include "app/words.h"
+#include "base/time.h"
 #include "wire/yaml.h"
 
 namespace tessera::app {
@@ -69,6 +71,26 @@ std::string slices_of(const Json& object) {
   return slices.empty() ? "-" : profiles_words(slices) + "@" + place_words(slices);
 }
 
+/// A number of a lease's measured use; none where nothing was measured yet.
+std::optional<double> used(const Json& lease, const char* what) {
+  const auto number = lease.value(Json::json_pointer(std::string("/status/use/") + what), Json());
+  return number.is_number() ? std::optional(number.get<double>()) : std::nullopt;
+}
+std::string busy_of(const Json& lease) {
+  const auto ratio = used(lease, "busyRatio");
+  return ratio ? fmt::format("{:.0f}%", *ratio * 100) : "-";
+}
+std::string gpu_time_of(const Json& lease) {
+  const auto seconds = used(lease, "busySeconds").value_or(0);
+  return used(lease, "busyRatio")
+             ? base::to_string(base::Duration(static_cast<std::int64_t>(seconds) * 1000))
+             : "-";
+}
+std::string energy_of(const Json& lease) {
+  const auto joules = used(lease, "energyJoules").value_or(0);
+  return joules > 0 ? fmt::format("{:.2f}kWh", joules / 3.6e6) : "-";
+}
+
 /// The teams that hold a part of a GPU, each once.
 std::string teams_of(const Json& gpu) {
   std::set<std::string> teams;
@@ -122,6 +144,9 @@ std::map<std::string, std::vector<Column>> columns_of_asking() {
             {"EXPIRES", expiry_of},
             money("COST/H", "status.pricePerHour"),
             at("REQUEST", "spec.request", true),
+            {"BUSY", busy_of, true},
+            {"GPU TIME", gpu_time_of, true},
+            {"ENERGY", energy_of, true},
             at("REASON", "status.endReason", true)}},
           {"Token",
            {at("TOKEN", "metadata.name"),
