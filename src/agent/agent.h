@@ -25,6 +25,8 @@
 /// 2. An instance that a process holds, or that the target wants, is never destroyed.
 /// 3. Trouble on one GPU never stops another.
 /// 4. A target older than one already seen is ignored; the same one again changes nothing.
+/// 5. A target of another incarnation of the control plane may mean other slices by the same
+///    generations: what was verified under the one before is verified again.
 ///
 /// No threads, no clock, no network: its owner calls tick() when told to (Runner, simulation).
 namespace tessera::agent {
@@ -50,6 +52,7 @@ class Agent {
   const std::string& node() const { return node_; }
   /// Of the newest target seen; 0: none. The `since` of the next exchange.
   std::uint64_t revision() const { return target_ ? target_->revision : 0; }
+  fleet::Moment moment() const { return target_ ? target_->moment() : fleet::Moment{}; }
 
  private:
   void hear_completions(base::Instant now);
@@ -59,7 +62,8 @@ class Agent {
                            base::Instant now);
   void note_holdings(const fleet::GpuTarget& target, const fleet::GpuReport& report,
                      const catalog::GpuModel& model);
-  std::optional<fleet::NodeReport> report(std::vector<fleet::GpuReport> gpus, base::Instant now);
+  fleet::LeaseId highest_lease(const device::Observation& observation) const;
+  std::optional<fleet::NodeReport> report(fleet::NodeReport fresh, base::Instant now);
 
   std::string node_;
   device::Driver* driver_;
@@ -74,6 +78,7 @@ class Agent {
   Meter* meter_ = nullptr;         ///< may be none
   std::vector<Holding> holdings_;  ///< of this tick
 
+  std::uint64_t session_ = 0;  ///< when it first ticked: no two agents of a node start together
   std::uint64_t sequence_ = 0;
   std::optional<fleet::NodeReport> last_report_;
   base::Instant last_sent_{};

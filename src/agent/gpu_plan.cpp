@@ -63,6 +63,11 @@ class Planner {
   void fail(const TargetSlice& slice, std::string detail) {
     set(slice, SliceStatus::kFailed, {}, std::move(detail));
   }
+  /// Fails for a reason that any slice of its kind would meet here.
+  void fail_all_such(const TargetSlice& slice, const std::string& detail) {
+    plan_.unfit = detail;
+    fail(slice, detail);
+  }
   void wait(const TargetSlice& slice, std::string detail) {
     report(slice).detail = std::move(detail);
   }
@@ -104,6 +109,7 @@ class Planner {
   void make(const TargetSlice& slice, const device::InstanceSpec& spec);
   bool fits(catalog::InstanceIndex index) const;
   void settle_instance(const TargetSlice& slice, const InstanceState& instance);
+  void settle_absent(const TargetSlice& slice, const device::InstanceSpec& spec);
 
   // The parts of unite().
   bool turn_mig_off();
@@ -129,7 +135,8 @@ void Planner::match(const TargetSlice& slice) {
     return fail(slice, "the target asks for MIG and for an undivided GPU at once");
   if (unsupported(slice)) return;
   if (view_.model == nullptr)
-    return fail(slice, "the catalog of this agent does not know the GPU; update the agent");
+    return fail_all_such(slice,
+                         "the catalog of this agent does not know the GPU; update the agent");
   const auto spec = device::spec_of(*view_.model, mig->instance);
   if (!spec)
     return fail(slice, "the catalog of this agent has no instance " +
@@ -156,7 +163,7 @@ void Planner::divide() {
     if (wanted.existing != nullptr)
       settle_instance(*wanted.slice, *wanted.existing);
     else if (to_be_cleaned(*wanted.slice) && view_.underway == nullptr)
-      set(*wanted.slice, SliceStatus::kClean, {}, {});
+      settle_absent(*wanted.slice, wanted.spec);
     else if (view_.state.mig_current && !to_be_cleaned(*wanted.slice))
       make(*wanted.slice, wanted.spec);
   }
@@ -221,13 +228,23 @@ void Planner::settle_instance(const TargetSlice& slice, const InstanceState& ins
   }
   const auto prepared = view_.memory.prepared.find(slice.generation);
   const bool known = prepared != view_.memory.prepared.end() && prepared->second == device;
-  const auto& processes = view_.state.processes;
-  const auto foreign = std::ranges::find_if(processes, [&](const Process& each) {
-    return each.device == device && each.tenant != slice.holder;
-  });
-  if (slice.phase == SlicePhase::kPreparing && !known && foreign != processes.end())
-    return set(slice, SliceStatus::kPending, device, held_by(*foreign) + " of another lease");
+  // Nobody has been let in yet, so no program there can be this lease's, whatever its number says.
+  if (slice.phase == SlicePhase::kPreparing && !known && process != nullptr)
+    return set(slice, SliceStatus::kPending, device, held_by(*process) + " of another lease");
   set(slice, SliceStatus::kReady, device, {});
+}
+
+/// A slice to be cleaned that was never made, or is gone: free, unless somebody's program is in its
+/// place.
+void Planner::settle_absent(const TargetSlice& slice, const device::InstanceSpec& spec) {
+  if (!view_.state.mig_current && view_.state.in_use())
+    return wait(slice, "its place is taken: " + held_by(view_.state.processes.front()));
+  for (const auto* instance : surplus_) {
+    const auto* process = process_on(instance->device);
+    if (process != nullptr && instance->spec.placement.overlaps(spec.placement))
+      return wait(slice, "its place is taken: " + held_by(*process));
+  }
+  set(slice, SliceStatus::kClean, {}, {});
 }
 
 void Planner::unite() {
@@ -272,12 +289,10 @@ void Planner::settle_undivided(const TargetSlice& slice, bool undivided) {
     return scrub(slice, uuid, share ? slice.holder : fleet::LeaseId{});
   }
   if (!undivided) return;
-  const auto& processes = view_.state.processes;
-  const auto foreign = std::ranges::find_if(
-      processes, [&](const Process& process) { return process.tenant != slice.holder; });
   const bool known = view_.memory.prepared.contains(slice.generation);
-  if (!share && slice.phase == SlicePhase::kPreparing && !known && foreign != processes.end())
-    return set(slice, SliceStatus::kPending, uuid, held_by(*foreign) + " of another lease");
+  if (!share && slice.phase == SlicePhase::kPreparing && !known && view_.state.in_use())
+    return set(slice, SliceStatus::kPending, uuid,
+               held_by(view_.state.processes.front()) + " of another lease");
   set(slice, SliceStatus::kReady, uuid, {});
 }
 
@@ -285,6 +300,12 @@ void Planner::scrub(const TargetSlice& slice, const std::string& device, fleet::
   const auto cleaned = view_.memory.cleaned.find(slice.generation);
   if (cleaned != view_.memory.cleaned.end() && cleaned->second == device)
     return set(slice, SliceStatus::kClean, device, {});
+  const auto stranger = std::ranges::find_if(view_.state.processes, [&](const Process& process) {
+    return process.device == device && (!tenant.valid() || process.tenant == tenant);
+  });
+  if (slice.phase == SlicePhase::kFailed && stranger != view_.state.processes.end())
+    return set(slice, SliceStatus::kPending, device,
+               held_by(*stranger) + ", though nobody was let in");
   set(slice, SliceStatus::kPending, device, {});
   add(Scrub{number(), device, tenant}, &slice);
 }
@@ -293,7 +314,8 @@ bool Planner::unsupported(const TargetSlice& slice) {
   const auto technology = fleet::technology_of(slice.shape);
   if (view_.can.supports(technology)) return false;
   if (for_lease(slice))
-    fail(slice, "this node cannot serve " + std::string(to_string(technology)) + " slices");
+    fail_all_such(slice,
+                  "this node cannot serve " + std::string(to_string(technology)) + " slices");
   else
     set(slice, SliceStatus::kClean, {}, {});  // it never was anything here
   return true;

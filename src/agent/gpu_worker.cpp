@@ -84,6 +84,12 @@ void GpuWorker::submitted(device::OperationId id, const Operation& operation) {
   underway_ = operation;
 }
 
+void GpuWorker::forget_generations() {
+  memory_ = {};
+  waiting_since_.clear();
+  if (call_) call_->serves.clear();
+}
+
 void GpuWorker::on_completion(const device::Completion& completion, Instant now,
                               const AgentOptions& options) {
   if (!call_ || call_->id != completion.id) return;
@@ -149,6 +155,10 @@ GpuWorker::Turn GpuWorker::turn(const GpuTarget& target, const GpuState& state,
     earlier(turn.wake_at, trouble->second.retry_at);
   }
   turn.report = describe(state, now);
+  if (turn.report.health == fleet::Health::kHealthy && !plan.unfit.empty()) {
+    turn.report.health = fleet::Health::kQuarantined;
+    turn.report.detail = plan.unfit;
+  }
   turn.report.slices = std::move(plan.slices);
   last_steps_ = std::move(plan.steps);
   return turn;

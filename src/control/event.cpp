@@ -11,7 +11,7 @@ std::string_view name_of(const Event& event) {
       "NodeLost",         "GpuIdentified", "GpuHealthChanged", "TokenPut",      "TokenDeleted",
       "RequestSubmitted", "RequestMoved",  "RequestForgotten", "LeaseGranted",  "SliceReady",
       "SliceFailed",      "SliceFreed",    "LeaseActivated",   "LeaseExpiring", "LeaseRenewed",
-      "LeaseEnding",      "LeaseEnded",    "UseRecorded"};
+      "LeaseEnding",      "LeaseEnded",    "UseRecorded",      "HistoryLost"};
   static_assert(kNames.size() == std::variant_size_v<Event>);
   return kNames[event.index()];
 }

@@ -99,6 +99,18 @@ struct GpuHealthChanged {
     visit("detail", self.detail);
   }
 };
+/// A node knows of a future that this journal has lost: it was restored from a backup. What that
+/// future numbered is not numbered again.
+struct HistoryLost {
+  NodeIndex node;
+  std::uint64_t incarnation = 0;  ///< that the node last heard from
+  LeaseId lease;                  ///< the last one it knows of
+  static void fields(auto& self, auto&& visit) {
+    visit("node", self.node);
+    visit("incarnation", self.incarnation);
+    visit("lease", self.lease);
+  }
+};
 struct TokenPut {
   tenancy::Token token;
   static void fields(auto& self, auto&& visit) { visit("token", self.token); }
@@ -112,12 +124,12 @@ struct RequestSubmitted {
   request::Request request;
   static void fields(auto& self, auto&& visit) { visit("request", self.request); }
 };
-/// The request moved along its life-cycle without a lease being involved: matched, waiting for
-/// approval, approved, queued, rejected, cancelled, failed.
+/// The request moved along its life-cycle without a lease being involved: approved, queued (again,
+/// if it waits for another reason), rejected, cancelled.
 struct RequestMoved {
   RequestId request;
   request::RequestState state{};
-  std::string tier;  ///< kMatched: the tier
+  std::string tier;  ///< the one it is matched to from now on; empty: as before
   std::optional<Reason> reason;
   std::string message;
   static void fields(auto& self, auto&& visit) {
@@ -177,7 +189,7 @@ struct SliceFailed {
     visit("detail", self.detail);
   }
 };
-/// Verified free. A MIG instance or vGPU stays as an idle slice if `kept`; all else is gone.
+/// Verified free. A MIG instance stays as an idle slice if `kept`; all else is gone.
 struct SliceFreed {
   GpuIndex gpu;
   std::uint64_t generation = 0;
@@ -254,7 +266,7 @@ using Event =
                  NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged,
                  TokenPut, TokenDeleted, RequestSubmitted, RequestMoved, RequestForgotten,
                  LeaseGranted, SliceReady, SliceFailed, SliceFreed, LeaseActivated, LeaseExpiring,
-                 LeaseRenewed, LeaseEnding, LeaseEnded, UseRecorded>;
+                 LeaseRenewed, LeaseEnding, LeaseEnded, UseRecorded, HistoryLost>;
 
 /// "LeaseGranted": the event's name in the audit trail.
 std::string_view name_of(const Event& event);
@@ -265,11 +277,13 @@ struct Record {
   Instant at{};
   tenancy::Actor actor;
   std::vector<Event> events;
+  std::uint64_t incarnation = 0;  ///< of the process that made it (State::begin_incarnation)
   static void fields(auto& self, auto&& visit) {
     visit("revision", self.revision);
     visit("at", self.at);
     visit("actor", self.actor);
     visit("events", self.events);
+    visit("incarnation", self.incarnation);
   }
 };
 

@@ -30,6 +30,11 @@ bool forgettable(const request::Request& request) {
   return request::terminal(request.state) && request.open_leases == 0;
 }
 
+bool waits(const request::Request& request) {
+  return request.state == request::RequestState::kQueued ||
+         request.state == request::RequestState::kPendingApproval;
+}
+
 bool promised(const request::Lease& lease) {
   return lease.state <= request::LeaseState::kExpiring;
 }
@@ -52,6 +57,9 @@ State State::clone() const {
   copy.leases_ = leases_;
   copy.demand_ = demand_;
   copy.use_marks_ = use_marks_;
+  copy.incarnations_ = incarnations_;
+  copy.writes_as_ = writes_as_;
+  copy.report_order_ = report_order_;
   copy.rebuild();
   return copy;
 }
@@ -112,12 +120,20 @@ std::vector<RequestId> State::due_requests(Instant now, std::size_t most) const 
   return due(request_timers_, now, most);
 }
 
+int State::waiting_of(std::string_view team) const {
+  const auto* waiting = find_in(waiting_by_team_, team);
+  return waiting ? *waiting : 0;
+}
+
 void State::file(const request::Request& request) {
+  if (waits(request)) ++waiting_by_team_[request.team];
   if (request.state == request::RequestState::kQueued) waiting_.add(request);
   if (forgettable(request)) request_timers_.emplace(request.ended + kRequestMemory, request.id);
 }
 
 void State::unfile(const request::Request& request) {
+  if (waits(request) && --waiting_by_team_.at(request.team) == 0)
+    waiting_by_team_.erase(request.team);
   if (request.state == request::RequestState::kQueued) waiting_.remove(request);
   if (forgettable(request)) request_timers_.erase({request.ended + kRequestMemory, request.id});
 }
@@ -170,6 +186,7 @@ void State::rebuild() {
   use_.clear();
   use_by_tier_.clear();
   waiting_.clear();
+  waiting_by_team_.clear();
   lease_ends_.clear();
   lease_timers_.clear();
   request_timers_.clear();
@@ -192,6 +209,30 @@ void State::apply(const Record& record) {
 void State::commit(const Record& record) {
   revision_ = record.revision;
   last_change_ = record.at;
+  if (incarnations_.empty() || incarnations_.back().number != record.incarnation) {
+    CHECK_MSG(incarnations_.empty() || record.incarnation > incarnations_.back().number,
+              std::to_string(record.incarnation));
+    if (incarnations_.size() == kIncarnationsKept) incarnations_.erase(incarnations_.begin());
+    incarnations_.push_back({record.incarnation, record.at, record.revision});
+  }
+  incarnations_.back().last_revision = record.revision;
+}
+
+void State::begin_incarnation(Instant clock) {
+  const auto now = std::max<std::int64_t>(clock.time_since_epoch().count(), 0);
+  writes_as_ = std::max(static_cast<std::uint64_t>(now), incarnation() + 1);
+}
+
+std::optional<Instant> State::parted_from(const fleet::Moment& moment) const {
+  if (moment.revision == 0) return std::nullopt;  // it has heard nothing at all
+  const auto next =
+      std::ranges::upper_bound(incarnations_, moment.incarnation, {}, &Incarnation::number);
+  if (next != incarnations_.begin()) {
+    const auto& same = *std::prev(next);
+    if (same.number == moment.incarnation && moment.revision <= same.last_revision)
+      return std::nullopt;
+  }
+  return next == incarnations_.end() ? Instant::max() : next->since;
 }
 
 }  // namespace tessera::control

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "base/sorted_set.h"
 #include "catalog/gpu_model.h"
 #include "control/event.h"
+#include "control/report_order.h"
 #include "control/waiting.h"
 #include "fleet/fleet.h"
 #include "placement/capacity.h"
@@ -27,12 +29,27 @@ namespace tessera::control {
 /// How long an ended request stays in memory; the journal keeps it for ever.
 inline constexpr base::Duration kRequestMemory = std::chrono::days(7);
 
+/// One process's time over the journal, from its first record to its last.
+struct Incarnation {
+  std::uint64_t number = 0;
+  Instant since{};
+  std::uint64_t last_revision = 0;
+  static void fields(auto& self, auto&& visit) {
+    visit("number", self.number);
+    visit("since", self.since);
+    visit("lastRevision", self.last_revision);
+  }
+};
+/// How many are kept. A node that has heard from none of these is treated as a stranger to this
+/// history, which does no harm.
+inline constexpr std::size_t kIncarnationsKept = 1000;
+
 /// The whole state of the control plane. Changed only by apply(); everyone else reads.
 /// Not thread-safe: its owner (service::Engine, simulation::World) guards it.
 ///
 /// Stored (in snapshots, in the digest): everything visited by `fields`. Derived, rebuilt after a
 /// snapshot is read: the placement index, quota use, the queue, the timers. Remembered, and no part
-/// of what it says: the rankings.
+/// of what it says: the rankings, and which report of each node was the last.
 class State {
  public:
   explicit State(std::shared_ptr<const catalog::Catalog> catalog);
@@ -46,12 +63,29 @@ class State {
   std::uint64_t revision() const { return revision_; }
   /// When the last record was made. What happens next happens no earlier, whatever the clock says.
   Instant last_change() const { return last_change_; }
+  /// With the revision, the moment of history that this state is.
+  fleet::Moment moment() const { return {incarnation(), revision_}; }
+  std::uint64_t incarnation() const {
+    return incarnations_.empty() ? 0 : incarnations_.back().number;
+  }
+  /// What the next record carries.
+  std::uint64_t next_incarnation() const { return std::max(writes_as_, incarnation()); }
+  /// Call when a process takes the journal over: its records get a number that no record before
+  /// them has, neither here nor (as long as clocks go forward) in a future that a restored backup
+  /// knows nothing of.
+  void begin_incarnation(Instant clock);
+  /// Is `moment` none of this history's, but of one that a restored backup has lost? Then what was
+  /// decided here at or after the answer may be unlike what was decided there.
+  std::optional<Instant> parted_from(const fleet::Moment& moment) const;
   const fleet::Fleet& fleet() const { return fleet_; }
   const placement::Index& index() const { return index_; }
   /// What was asked for lately.
   const placement::Demand& demand() const { return demand_; }
   /// What placing remembers from one decision to the next. Only for whoever may change the state.
   placement::NodeRankings& rankings() { return rankings_; }
+  const ReportOrder& report_order() const { return report_order_; }
+  /// The same, for whoever steps the state.
+  ReportOrder& report_order() { return report_order_; }
 
   const std::map<std::string, tenancy::Tier, std::less<>>& tiers() const { return tiers_; }
   const std::map<std::string, tenancy::Team, std::less<>>& teams() const { return teams_; }
@@ -80,6 +114,8 @@ class State {
   const WaitingLines& waiting() const { return waiting_; }
   /// The last batch of a node's stream of use that is counted; 0: none.
   std::uint64_t use_counted(std::string_view node, std::string_view stream) const;
+  /// How many requests of a team wait, for room or for approval.
+  int waiting_of(std::string_view team) const;
   /// When the next notice, expiry or clean-up is due.
   std::optional<Instant> next_due() const;
   /// Leases with a notice or an expiry due at `now`, and ended requests that may be forgotten;
@@ -109,9 +145,13 @@ class State {
     visit("leases", self.leases_);
     visit("demand", self.demand_);
     visit("useMarks", self.use_marks_);
+    visit("incarnations", self.incarnations_);
   }
   /// Rebuilds all that is derived, after a snapshot was read into `fields`.
   void rebuild();
+  /// The first of the derived tables that `other`, whose stored part is equal, has otherwise; empty
+  /// if there is none.
+  std::string derived_difference(const State& other) const;
 
  private:
   friend class Applier;
@@ -145,13 +185,17 @@ class State {
   base::SerialTable<LeaseId, request::Lease> leases_;
   placement::Demand demand_;
   std::map<std::string, std::vector<fleet::UseMark>, std::less<>> use_marks_;  ///< by node
+  std::vector<Incarnation> incarnations_;  ///< by rising number and revision
 
+  std::uint64_t writes_as_ = 0;  ///< of this process, and no part of the state
   placement::Index index_;
   placement::NodeRankings rankings_;
+  ReportOrder report_order_;
   placement::UseByPool no_use_;
   std::map<std::string, placement::UseByPool, std::less<>> use_;
   std::map<std::string, placement::TierUse, std::less<>> use_by_tier_;
   WaitingLines waiting_;
+  std::map<std::string, int, std::less<>> waiting_by_team_;
   base::SortedSet<std::pair<Instant, LeaseId>> lease_ends_;
   base::SortedSet<std::pair<Instant, LeaseId>> lease_timers_;
   base::SortedSet<std::pair<Instant, RequestId>> request_timers_;

@@ -66,6 +66,7 @@ class Touched {
   void operator()(const UseRecorded& event) {
     for (const auto& each : event.leases) add("Lease", lease_name(each.lease));
   }
+  void operator()(const HistoryLost& event) { add_node(event.node); }
 
  private:
   void add(std::string kind, std::string name) {

@@ -26,7 +26,9 @@ struct EncodeShape {
   Json operator()(const ShareSlice& share) const {
     return {{"memory", base::to_string(share.memory)},
             {"compute", share.compute.count()},
-            {"oversubscription", share.oversubscription}};
+            {"oversubscription", share.oversubscription},
+            {"maxTenants", share.tenants},
+            {"isolation", to_string(share.isolation)}};
   }
   Json operator()(const VgpuSlice& slice) const { return {{"type", slice.type}}; }
   Json operator()(const MigSlice& slice) const { return {{"instance", slice.instance}}; }
@@ -99,6 +101,9 @@ SliceShape read_share(Fields& fields) {
   fields.memory("memory", share.memory, kRequired);
   fields.whole("compute", 0, kLargest, compute, kRequired);
   fields.whole("oversubscription", 1, 64, share.oversubscription, kRequired);
+  fields.whole("maxTenants", 1, fleet::kMostTenants, share.tenants, kRequired);
+  fields.choice("isolation", {catalog::Isolation::kShared, catalog::Isolation::kLimited},
+                share.isolation, kRequired);
   share.compute = base::MilliShare(compute);
   return share;
 }
@@ -193,21 +198,32 @@ base::Result<T> decode(std::string_view json, Limits limits, Read read) {
 Json encode(const NodeReport& report) {
   return {{"node", report.node},
           {"boot", printable(report.boot)},
+          {"session", report.session},
           {"sequence", report.sequence},
+          {"targetIncarnation", report.target_incarnation},
           {"targetRevision", report.target_revision},
+          {"highestLease", report.highest_lease.value()},
           {"gpus", encode_all(report.gpus)}};
 }
 
 Json encode(const NodeTarget& target) {
-  return {{"node", target.node}, {"revision", target.revision}, {"gpus", encode_all(target.gpus)}};
+  return {{"node", target.node},
+          {"incarnation", target.incarnation},
+          {"revision", target.revision},
+          {"gpus", encode_all(target.gpus)}};
 }
 
 base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
   return decode<NodeReport>(json, limits, [](Fields& fields, NodeReport& report) {
     fields.name("node", report.node, kRequired);
     fields.text("boot", report.boot, kRequired);
+    fields.whole("session", 0, kLargestSerial, report.session, kRequired);
     fields.whole("sequence", 0, kLargestSerial, report.sequence, kRequired);
+    fields.whole("targetIncarnation", 0, kLargestSerial, report.target_incarnation, kRequired);
     fields.whole("targetRevision", 0, kLargestSerial, report.target_revision, kRequired);
+    std::uint64_t highest_lease = 0;
+    fields.whole("highestLease", 0, kLargestSerial, highest_lease, kRequired);
+    report.highest_lease = LeaseId(highest_lease);
     read_list(fields, "gpus", report.gpus, read_gpu_report);
   });
 }
@@ -215,6 +231,7 @@ base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
 base::Result<NodeTarget> decode_target(std::string_view json, Limits limits) {
   return decode<NodeTarget>(json, limits, [](Fields& fields, NodeTarget& target) {
     fields.name("node", target.node, kRequired);
+    fields.whole("incarnation", 0, kLargestSerial, target.incarnation, kRequired);
     fields.whole("revision", 0, kLargestSerial, target.revision, kRequired);
     read_list(fields, "gpus", target.gpus, read_gpu_target);
   });

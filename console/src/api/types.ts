@@ -76,8 +76,6 @@ export interface Need {
 }
 
 export type RequestState =
-  | "submitted"
-  | "matched"
   | "pending-approval"
   | "approved"
   | "queued"
@@ -166,6 +164,7 @@ export type Team = Base<
     parent?: string;
     description?: string;
     quotas?: Record<string, { guaranteed?: Amount; limit?: Amount | null; weight?: number }>;
+    maxWaiting?: number;
   },
   {
     usage?: Record<string, { compute: string | number; memory: string | number }>;
