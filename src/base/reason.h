@@ -43,7 +43,9 @@ namespace tessera::base {
   X(kDeviceFailed, "DeviceFailed")                                                        \
   X(kPreempted, "Preempted")                                                              \
   /* the queue is no place to keep it */                                                  \
-  X(kQueueFull, "QueueFull") /* the team has as many requests waiting as it may */
+  X(kQueueFull, "QueueFull") /* the team has as many requests waiting as it may */        \
+  /* a plan */                                                                            \
+  X(kPlanOutdated, "PlanOutdated") /* what it rests on has changed since */
 
 enum class Reason : std::uint8_t {
 #define X(name, text) name,

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "control/advance_plan.h"
 #include "control/decide.h"
 
 namespace tessera::control {
@@ -24,6 +25,8 @@ struct MakesRoom {
   bool operator()(const SliceFreed&) const { return true; }
   bool operator()(const LeaseEnding& event) const { return event.requeue; }
   bool operator()(const LeaseEnded&) const { return true; }
+  bool operator()(const PlanAdvanced&) const { return true; }
+  bool operator()(const PlanEnded&) const { return true; }
   bool operator()(const auto&) const { return false; }
 };
 
@@ -41,6 +44,32 @@ struct Wait {
   std::string message;
   bool hopeless = false;  ///< nothing that is declared here could hold it, even if all were free
 };
+
+/// Can this event make a plan go on, or stand in its way?
+struct ConcernsPlan {
+  bool operator()(const TierPut&) const { return true; }
+  bool operator()(const TierDeleted&) const { return true; }
+  bool operator()(const PoolPut&) const { return true; }
+  bool operator()(const NodeCordoned&) const { return true; }
+  bool operator()(const NodeLost&) const { return true; }
+  bool operator()(const NodeDeleted&) const { return true; }
+  bool operator()(const GpuHealthChanged&) const { return true; }
+  bool operator()(const SliceFreed&) const { return true; }
+  bool operator()(const LeaseEnding&) const { return true; }
+  bool operator()(const LeaseMoved&) const { return true; }
+  bool operator()(const LeaseStays&) const { return true; }
+  bool operator()(const PlanStarted&) const { return true; }
+  bool operator()(const auto&) const { return false; }
+};
+
+/// The plan that is being applied goes on where the step concerns it, or its time is up.
+void go_on(State& state, Instant now, Events& events) {
+  const auto* plan = state.applying();
+  if (plan == nullptr) return;
+  const bool concerned = std::ranges::any_of(
+      events, [](const Event& event) { return std::visit(ConcernsPlan{}, event); });
+  if (concerned || now >= plan->progressed + kPlanPatience) advance_plan(state, now, events);
+}
 
 /// Where the waiting request would go now.
 std::expected<LeaseGranted, Wait> try_grant(State& state, const request::Request& request,
@@ -118,12 +147,12 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   if (!decided) return std::unexpected(decided.error());
   if (const auto* report = std::get_if<Report>(&command)) take_note(state, report->report);
   Record record{state.revision(), now, actor, std::move(*decided)};
+  for (const auto& event : record.events) state.apply(event, now);
+  go_on(state, now, record.events);
   if (record.events.empty()) return record;
-  bool look = false;  // at the queue
-  for (const auto& event : record.events) {
-    state.apply(event, now);
-    look |= std::visit(MakesRoom{}, event) || std::visit(TakesHope{}, event);
-  }
+  const bool look = std::ranges::any_of(record.events, [](const Event& event) {  // at the queue
+    return std::visit(MakesRoom{}, event) || std::visit(TakesHope{}, event);
+  });
   if (look) grant_waiting(state, now, record.events);
   record.revision = state.revision() + 1;
   record.incarnation = state.next_incarnation();

@@ -181,6 +181,7 @@ void Workload::administrate() {
       tier.max_duration = std::chrono::minutes(60 + random_.below(90));
       tier.oversubscription = static_cast<int>(2 + random_.below(4));
       tier.max_tenants = static_cast<int>(2 + random_.below(8));
+      if (random_.chance(1, 6)) tier.movable = !tier.movable;
       insist(control::PutTier{std::move(tier)}, kAdmin);
     }
   }
