@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/files.h"
 #include "app/output.h"
+#include "app/server_plans.h"
 #include "app/table.h"
 #include "app/terminal.h"
 #include "base/time.h"
@@ -111,18 +112,46 @@ base::Result<void> plan(const PlanOptions& options) {
 
 void add_plan_command(Program& program) {
   const auto options = std::make_shared<PlanOptions>();
+  const auto server = std::make_shared<ServerPlanOptions>();
   auto* command = program.cli.add_subcommand(
       "plan", "The best layouts for a fleet, with a proof, and the steps that lead to them");
-  command->add_option("-f,--file", options->file, "A PlanInput document (\"-\": standard input)")
-      ->required();
+  command->add_option("-f,--file", options->file, "A PlanInput document (\"-\": standard input)");
+  auto* from_server =
+      command->add_flag("--from-server", "Plan for the control plane's fleet and what waits there");
+  from_server->excludes("--file");
   command->add_option("--time-limit", options->time_limit,
                       "When to settle for the best found (10s)");
   command
       ->add_option("--spare", options->spare,
-                   "Empty GPUs of each model to use during the change (default: spec.spareGpus)")
+                   "Empty GPUs of each model or pool to use during the change")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}));
+  command
+      ->add_option("--want", server->wants,
+                   "Also serve this, beside what waits: 2g.20gb=3, 18GiB (may be repeated)")
+      ->needs(from_server);
+  command->add_option("--pool", server->pool, "Plan for one pool only")->needs(from_server);
+  command
+      ->add_option("--max-parallel", server->max_parallel,
+                   "Moves at the same moment, 0 for any number (8)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{100'000}))
+      ->needs(from_server);
+  command->add_flag("--no-waiting", server->no_waiting, "Leave the requests that wait aside")
+      ->needs(from_server);
+  command->add_flag("--dry-run", server->dry_run, "Compute the plan and do not store it")
+      ->needs(from_server);
   add_format_option(*command, options->format);
-  command->callback([&program, options] {
+  add_server_plan_commands(program, *command);
+  command->callback([&program, command, from_server, options, server] {
+    if (!command->get_subcommands().empty()) return;
+    if (from_server->count() == 0 && options->file.empty())
+      throw CLI::RequiredError("--file or --from-server");
+    if (from_server->count() > 0) {
+      server->spare = options->spare;
+      server->time_limit = options->time_limit;
+      server->format = options->format;
+      program.chosen = [&program, server] { return plan_from_server(program, *server); };
+      return;
+    }
     program.chosen = [options] {
       const auto done = plan(*options);
       return done ? static_cast<int>(kDone) : refuse(done.error());

@@ -10,6 +10,7 @@
 #include "console/embedded.h"
 #include "control/step.h"
 #include "gateway/auth.h"
+#include "solver/coin_solver.h"
 #include "tenancy/tier.h"
 
 namespace tessera::app {
@@ -70,9 +71,10 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
   auto engine = service::Engine::start(std::move(catalog), *journal_, clock_, {});
   if (!engine) return std::unexpected(engine.error());
   engine_ = std::move(*engine);
-  api_ = std::make_unique<gateway::Api>(
-      *engine_, clock_,
-      gateway::ApiOptions{.version = TESSERA_VERSION, .console = console_files()});
+  api_ = std::make_unique<gateway::Api>(*engine_, clock_,
+                                        gateway::ApiOptions{.version = TESSERA_VERSION,
+                                                            .console = console_files(),
+                                                            .solver = solver::make_coin_solver});
   auto server = gateway::HttpServer::start(
       {.address = options_.address, .port = options_.port}, [this](const auto& exchange) {
         if (open_)

@@ -41,7 +41,9 @@ namespace tessera::base {
   X(kReleased, "Released")                                                                \
   X(kCancelled, "Cancelled")                                                              \
   X(kDeviceFailed, "DeviceFailed")                                                        \
-  X(kPreempted, "Preempted")
+  X(kPreempted, "Preempted")                                                              \
+  /* a plan */                                                                            \
+  X(kPlanOutdated, "PlanOutdated") /* what it rests on has changed since */
 
 enum class Reason : std::uint8_t {
 #define X(name, text) name,

@@ -2,6 +2,7 @@
 #include <variant>
 
 #include "base/check.h"
+#include "control/apply_plans.h"
 #include "control/prospect.h"
 #include "control/state.h"
 
@@ -16,7 +17,7 @@ using request::RequestState;
 /// an event that does not fit the state is a bug, and a CHECK.
 class Applier {
  public:
-  Applier(State& state, Instant at) : s_(state), at_(at) {}
+  Applier(State& state, Instant at) : s_(state), at_(at), slices_(state), plans_(state, at) {}
 
   // --- documents ------------------------------------------------------------------------------
   void operator()(const TierPut& event) {
@@ -151,36 +152,37 @@ class Applier {
     const auto& lease = event.lease;
     CHECK(lease.id == s_.next_lease_);
     s_.next_lease_ = lease.id.next();
-    for (const auto& retired : event.retired) erase_slice(retired.gpu, retired.generation);
+    for (const auto& retired : event.retired) slices_.erase(retired.gpu, retired.generation);
     for (const auto& leased : lease.slices) {
-      add_slice(leased, lease.id);
+      slices_.add(leased, lease.id);
       refresh(leased.gpu);
     }
     forget_if_ended(s_.requests_.at(lease.request).lease);
     s_.leases_.emplace(lease.id, lease);
     s_.refile(lease, {}, s_.file_of(lease));
-    change_host_use(lease, 1);
+    slices_.change_host_use(lease, 1);
     change(lease.request, [&](request::Request& request) { follow(request, event); });
   }
 
   void operator()(const SliceReady& event) {
-    auto& slice = slice_at(event.gpu, event.generation);
+    auto& slice = slices_.at(event.gpu, event.generation);
     slice.phase = SlicePhase::kInUse;
     slice.device = event.device;
   }
 
   void operator()(const SliceFailed& event) {
-    slice_at(event.gpu, event.generation).phase = SlicePhase::kFailed;
+    slices_.at(event.gpu, event.generation).phase = SlicePhase::kFailed;
     refresh(event.gpu);
   }
 
   void operator()(const SliceFreed& event) {
-    auto& slice = slice_at(event.gpu, event.generation);
+    auto& slice = slices_.at(event.gpu, event.generation);
+    plans_.freed(event.gpu, event.generation, slice.holder);
     if (event.kept) {
       slice.phase = SlicePhase::kIdle;
       slice.holder = {};
     } else {
-      erase_slice(event.gpu, event.generation);
+      slices_.erase(event.gpu, event.generation);
       if (s_.fleet_.gpu(event.gpu).health == Health::kHealthy) lay_out(event.gpu);
     }
     refresh(event.gpu);
@@ -212,12 +214,9 @@ class Applier {
     const auto& lease = change(event.lease, [&](request::Lease& changed) {
       changed.state = LeaseState::kReleasing;
       changed.end_reason = event.reason;
+      plans_.ending(changed);
     });
-    for (const auto& leased : lease.slices) {
-      auto* slice = s_.fleet_.gpu(leased.gpu).find(leased.generation);
-      if (slice && slice->phase != SlicePhase::kFailed) slice->phase = SlicePhase::kScrubbing;
-      refresh(leased.gpu);
-    }
+    for (const auto& leased : lease.slices) slices_.scrub(leased);
     change(lease.request, [&](request::Request& request) {
       request.reason = event.reason;
       request.message = event.message;
@@ -231,7 +230,7 @@ class Applier {
       changed.state = LeaseState::kEnded;
       changed.ended = event.at;
     });
-    change_host_use(lease, -1);
+    slices_.change_host_use(lease, -1);
     const auto& request = s_.requests_.at(lease.request);
     change(lease.request, [](request::Request& changed) { --changed.open_leases; });
     if (request.lease != lease.id) {  // the request was granted anew meanwhile
@@ -245,6 +244,11 @@ class Applier {
                                                                   : RequestState::kReleased;
     });
   }
+
+  // --- plans ----------------------------------------------------------------------------------
+  template <class PlanEvent>
+  requires std::is_invocable_v<PlanChanges&, const PlanEvent&>
+  void operator()(const PlanEvent& event) { plans_(event); }
 
  private:
   /// Changes a request and keeps the queue and the timers in step with it.
@@ -277,32 +281,6 @@ class Applier {
       s_.leases_.erase(found);
   }
 
-  fleet::Slice& slice_at(GpuIndex gpu, std::uint64_t generation) {
-    auto* slice = s_.fleet_.gpu(gpu).find(generation);
-    CHECK_MSG(slice != nullptr, s_.fleet_.gpu_name(gpu) + "@" + std::to_string(generation));
-    return *slice;
-  }
-
-  void erase_slice(GpuIndex gpu, std::uint64_t generation) {
-    const auto erased = std::erase_if(s_.fleet_.gpu(gpu).slices, [&](const fleet::Slice& slice) {
-      return slice.generation == generation;
-    });
-    CHECK(erased == 1);
-  }
-
-  /// Adds a granted slice; an idle instance of the same shape goes over into it.
-  void add_slice(const request::LeasedSlice& leased, LeaseId lease) {
-    auto& gpu = s_.fleet_.gpu(leased.gpu);
-    fleet::Slice slice{leased.shape, SlicePhase::kPreparing, leased.generation, lease, {}};
-    if (const auto* idle = gpu.find_idle(leased.shape)) {
-      slice.device = idle->device;
-      gpu.slices.erase(gpu.slices.begin() + (idle - gpu.slices.data()));
-    }
-    CHECK(leased.generation > gpu.generation);
-    gpu.generation = leased.generation;
-    gpu.slices.push_back(std::move(slice));
-  }
-
   /// Adds the instances of the pool's static layout that the GPU lacks and has room for.
   void lay_out(GpuIndex index) {
     const auto& pool = s_.fleet_.pool_of(index);
@@ -322,20 +300,14 @@ class Applier {
     }
   }
 
-  void change_host_use(const request::Lease& lease, std::int64_t sign) {
-    if (lease.cpu.count() == 0 && lease.host_memory.count() == 0) return;
-    auto& node = s_.fleet_.node(lease.node);
-    node.cpu_used += lease.cpu * sign;
-    node.memory_used += lease.host_memory * sign;
-    s_.index_.refresh_host(lease.node, s_.fleet_);
-  }
-
   void retune() { s_.index_.retune(s_.demand_.typical(), s_.fleet_, *s_.catalog_, s_.tiers_); }
-  void refresh(GpuIndex gpu) { s_.index_.refresh(gpu, s_.fleet_, *s_.catalog_); }
+  void refresh(GpuIndex gpu) { slices_.refresh(gpu); }
   void refresh(NodeIndex node) { s_.index_.refresh_node(node, s_.fleet_, *s_.catalog_); }
 
   State& s_;
   Instant at_;
+  SliceChanges slices_;
+  PlanChanges plans_;
 };
 
 void State::apply(const Event& event, Instant at) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "control/plan.h"
 #include "fleet/node_protocol.h"
 #include "fleet/pool.h"
 #include "request/need.h"
@@ -97,6 +98,19 @@ struct Release {
   LeaseId lease;
 };
 
+/// Keeps a plan that was computed from this state or an earlier one.
+struct PutPlan {
+  Plan plan;
+};
+/// Starts what the plan says. Refused when what it rests on has changed since it was computed.
+struct ApplyPlan {
+  PlanId plan;
+};
+/// Stops a plan where it is, or withdraws it.
+struct AbortPlan {
+  PlanId plan;
+};
+
 /// A node's agent tells what is.
 struct Report {
   fleet::NodeReport report;
@@ -108,8 +122,9 @@ struct NodeSilent {
 /// Time has passed: notices, expiries and clean-ups that are due.
 struct Tick {};
 
-using Command = std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode,
-                             DeleteNode, Apply, Cordon, Restore, PutToken, DeleteToken, Submit,
-                             Approve, Reject, Cancel, Renew, Release, Report, NodeSilent, Tick>;
+using Command =
+    std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode, DeleteNode,
+                 Apply, Cordon, Restore, PutToken, DeleteToken, Submit, Approve, Reject, Cancel,
+                 Renew, Release, Report, NodeSilent, Tick, PutPlan, ApplyPlan, AbortPlan>;
 
 }  // namespace tessera::control

@@ -18,6 +18,9 @@ struct LeastRole {
   Role operator()(const Reject&) const { return Role::kOperator; }
   Role operator()(const Cordon&) const { return Role::kOperator; }
   Role operator()(const Restore&) const { return Role::kOperator; }
+  Role operator()(const PutPlan&) const { return Role::kOperator; }
+  Role operator()(const ApplyPlan&) const { return Role::kOperator; }
+  Role operator()(const AbortPlan&) const { return Role::kOperator; }
   Role operator()(const Report&) const { return Role::kAgent; }
   Role operator()(const auto&) const { return Role::kAdmin; }
 };
@@ -64,6 +67,13 @@ class Decider {
   Decision operator()(const NodeSilent& command) const { return decide_silent(state_, command); }
   Decision operator()(const Cordon& command) const { return decide_cordon(state_, command); }
   Decision operator()(const Restore& command) const { return decide_restore(state_, command); }
+  Decision operator()(const PutPlan& command) const {
+    return decide_plan(state_, command, actor_, now_);
+  }
+  Decision operator()(const ApplyPlan& command) const { return decide_plan(state_, command); }
+  Decision operator()(const AbortPlan& command) const {
+    return decide_plan(state_, command, actor_);
+  }
   Decision operator()(const Tick&) const { return decide_tick(state_, now_); }
 
  private:

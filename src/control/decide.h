@@ -60,6 +60,11 @@ Decision decide_silent(const State& state, const NodeSilent& command);
 Decision decide_cordon(const State& state, const Cordon& command);
 Decision decide_restore(const State& state, const Restore& command);
 
+// decide_plans.cpp
+Decision decide_plan(const State& state, const PutPlan& command, const Actor& actor, Instant now);
+Decision decide_plan(const State& state, const ApplyPlan& command);
+Decision decide_plan(const State& state, const AbortPlan& command, const Actor& actor);
+
 /// A refusal that names what does not exist.
 inline std::unexpected<base::Error> unknown(const std::string& kind, const std::string& name) {
   return base::fail(base::Reason::kUnknownObject, "there is no " + kind + " \"" + name + "\"", {},

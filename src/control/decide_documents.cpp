@@ -7,6 +7,7 @@ namespace tessera::control {
 namespace {
 
 using base::fail;
+using request::held_by;
 
 std::unexpected<base::Error> in_use(const std::string& what, const std::string& by,
                                     const std::string& todo) {
@@ -28,16 +29,23 @@ Events give_up(const State& state, fleet::NodeIndex node, Instant now) {
       if (slice.holder.valid()) leases.insert(slice.holder);
   for (const auto id : leases) {
     const auto& lease = *state.find(id);
-    if (lease.state <= request::LeaseState::kExpiring)
-      events.push_back(LeaseEnding{
-          id, Reason::kNodesAway,
-          "node " + state.fleet().node(node).name + " is gone; waiting for another", true});
-    for (const auto& leased : lease.slices) {
+    const bool stands = lease.state <= request::LeaseState::kExpiring;
+    const bool lives_here = lease.node == node;
+    const std::string gone = "node " + state.fleet().node(node).name + " is gone";
+    if (stands && lives_here)
+      events.push_back(LeaseEnding{id, Reason::kNodesAway, gone + "; waiting for another", true});
+    else if (stands && lease.arriving && state.fleet().gpu(lease.arriving->gpu).node == node)
+      events.push_back(LeaseStays{id, gone});
+    bool elsewhere = false;
+    for (const auto& leased : held_by(lease)) {
       const auto* slice = state.fleet().gpu(leased.gpu).find(leased.generation);
-      if (slice && slice->holder == id)
+      if (!slice || slice->holder != id) continue;
+      if (state.fleet().gpu(leased.gpu).node == node)
         events.push_back(SliceFreed{leased.gpu, leased.generation, false});
+      else
+        elsewhere = true;
     }
-    events.push_back(LeaseEnded{id, now});
+    if (!elsewhere) events.push_back(LeaseEnded{id, now});
   }
   return events;
 }

@@ -76,7 +76,9 @@ class ReportReader {
       case SliceStatus::kReady:
         if (slice.phase == SlicePhase::kPreparing) {
           events_.push_back(SliceReady{index, slice.generation, report.device});
-          settled_[slice.holder].ready += 1;
+          auto& settled = settled_[slice.holder];
+          settled.ready += 1;
+          if (arriving(index, slice)) settled.arrived = report.device;
         } else if (slice.phase == SlicePhase::kInUse && slice.device != report.device) {
           // Made anew after the machine was booted: the same slice, another device.
           events_.push_back(SliceReady{index, slice.generation, report.device});
@@ -85,7 +87,7 @@ class ReportReader {
       case SliceStatus::kClean:
         if (slice.phase != SlicePhase::kScrubbing && slice.phase != SlicePhase::kFailed) return;
         // A failed slice of a lease that still stands is not given away under it.
-        if (slice.phase == SlicePhase::kFailed && promised(slice.holder)) return;
+        if (slice.phase == SlicePhase::kFailed && promised(index, slice)) return;
         events_.push_back(SliceFreed{index, slice.generation, kept(index, slice)});
         settled_[slice.holder].freed += 1;
         return;
@@ -93,14 +95,28 @@ class ReportReader {
         if (slice.phase != SlicePhase::kPreparing && slice.phase != SlicePhase::kInUse) return;
         events_.push_back(SliceFailed{index, slice.generation, report.detail});
         quarantine(index, report.detail);
-        settled_[slice.holder].failed = report.detail;
+        if (arriving(index, slice))
+          settled_[slice.holder].stays = report.detail;
+        else
+          settled_[slice.holder].failed = report.detail;
         return;
     }
   }
 
-  bool promised(LeaseId id) const {
-    const auto* lease = state_.find(id);
-    return lease && lease->state <= request::LeaseState::kExpiring;
+  /// Does the lease that holds the slice still count on it?
+  bool promised(GpuIndex index, const Slice& slice) const {
+    const auto* lease = state_.find(slice.holder);
+    return lease && lease->state <= request::LeaseState::kExpiring &&
+           std::ranges::any_of(lease->slices, [&](const auto& own) {
+             return own.gpu == index && own.generation == slice.generation;
+           });
+  }
+
+  /// Is its lease to change over to it?
+  bool arriving(GpuIndex index, const Slice& slice) const {
+    const auto* lease = state_.find(slice.holder);
+    return lease && lease->arriving && lease->arriving->gpu == index &&
+           lease->arriving->generation == slice.generation;
   }
 
   /// A clean MIG instance may stay for the next one to take.
@@ -116,6 +132,8 @@ class ReportReader {
     int ready = 0;
     int freed = 0;
     std::optional<std::string> failed;
+    std::optional<std::string> arrived;  ///< the device that the lease changes over to
+    std::optional<std::string> stays;    ///< why that could not be made
   };
 
   void settle_leases() {
@@ -124,6 +142,12 @@ class ReportReader {
       if (!lease) continue;
       if (settled.failed) {
         end_failed(*lease, *settled.failed);
+      } else if (settled.stays) {
+        events_.push_back(LeaseStays{id, "a device failed: " + *settled.stays});
+      } else if (settled.arrived) {
+        const auto& own = lease->slices.front();
+        const auto* left = state_.fleet().gpu(own.gpu).find(own.generation);
+        events_.push_back(LeaseMoved{id, left ? left->device : std::string(), *settled.arrived});
       } else if (settled.ready > 0 && lease->state == request::LeaseState::kProvisioning &&
                  count(*lease, SlicePhase::kInUse) + settled.ready == size(*lease)) {
         events_.push_back(LeaseActivated{id, at_});
@@ -153,7 +177,7 @@ class ReportReader {
 
   /// Slices of the lease that were not verified free before this report.
   int left(const request::Lease& lease) const {
-    return static_cast<int>(std::ranges::count_if(lease.slices, [&](const auto& leased) {
+    return static_cast<int>(std::ranges::count_if(held_by(lease), [&](const auto& leased) {
       const auto* slice = state_.fleet().gpu(leased.gpu).find(leased.generation);
       return slice && slice->holder == lease.id;
     }));

@@ -8,6 +8,7 @@
 #include "base/reason.h"
 #include "base/time.h"
 #include "control/command.h"
+#include "control/plan.h"
 
 /// Everything that has happened. The journal stores these and nothing else; applying them in order
 /// to an empty state gives the state, byte for byte.
@@ -234,12 +235,82 @@ struct LeaseEnded {
   }
 };
 
+/// A plan was computed and can be applied.
+struct PlanPut {
+  Plan plan;
+  static void fields(auto& self, auto&& visit) { visit("plan", self.plan); }
+};
+/// The plan is being applied: its GPUs take nothing new.
+struct PlanStarted {
+  PlanId plan;
+  static void fields(auto& self, auto&& visit) { visit("plan", self.plan); }
+};
+/// All moves of these GPUs are done: they take new slices again.
+struct PlanAdvanced {
+  PlanId plan;
+  std::vector<GpuIndex> released;
+  static void fields(auto& self, auto&& visit) {
+    visit("plan", self.plan);
+    visit("released", self.released);
+  }
+};
+/// Done, stopped or withdrawn: all of its GPUs take new slices again.
+struct PlanEnded {
+  PlanId plan;
+  PlanState state{};
+  std::optional<Reason> reason;
+  std::string message;
+  static void fields(auto& self, auto&& visit) {
+    visit("plan", self.plan);
+    visit("state", self.state);
+    visit("reason", self.reason);
+    visit("message", self.message);
+  }
+};
+/// A slice is being prepared to which the lease will change over; the one it has stays in use.
+struct LeaseMoving {
+  LeaseId lease;
+  PlanId plan;
+  std::uint32_t move = 0;  ///< in Plan::moves
+  request::LeasedSlice to;
+  std::vector<Retired> retired;
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("plan", self.plan);
+    visit("move", self.move);
+    visit("to", self.to);
+    visit("retired", self.retired);
+  }
+};
+/// The lease has changed over: the new slice is its own, the old one is being scrubbed.
+struct LeaseMoved {
+  LeaseId lease;
+  std::string before;  ///< device
+  std::string after;
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("before", self.before);
+    visit("after", self.after);
+  }
+};
+/// The lease stays where it is: what was prepared for it is taken down.
+struct LeaseStays {
+  LeaseId lease;
+  std::string message;
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("message", self.message);
+  }
+};
+
 /// Append only: the position of an alternative is its number in the journal.
-using Event = std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted,
-                           NodePut, NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified,
-                           GpuHealthChanged, TokenPut, TokenDeleted, RequestSubmitted, RequestMoved,
-                           RequestForgotten, LeaseGranted, SliceReady, SliceFailed, SliceFreed,
-                           LeaseActivated, LeaseExpiring, LeaseRenewed, LeaseEnding, LeaseEnded>;
+using Event =
+    std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted, NodePut,
+                 NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged,
+                 TokenPut, TokenDeleted, RequestSubmitted, RequestMoved, RequestForgotten,
+                 LeaseGranted, SliceReady, SliceFailed, SliceFreed, LeaseActivated, LeaseExpiring,
+                 LeaseRenewed, LeaseEnding, LeaseEnded, PlanPut, PlanStarted, PlanAdvanced,
+                 PlanEnded, LeaseMoving, LeaseMoved, LeaseStays>;
 
 /// "LeaseGranted": the event's name in the audit trail.
 std::string_view name_of(const Event& event);

@@ -6,6 +6,7 @@
 #include <set>
 #include <variant>
 
+#include "control/plan_invariants.h"
 #include "control/step.h"
 
 namespace tessera::control {
@@ -26,10 +27,10 @@ class ChangedGpus {
   void operator()(const LeaseGranted& event) {
     for (const auto& slice : event.lease.slices) gpus_.insert(slice.gpu);
   }
-  void operator()(const LeaseEnding& event) {
-    if (const auto* lease = state_.find(event.lease))
-      for (const auto& slice : lease->slices) gpus_.insert(slice.gpu);
-  }
+  void operator()(const LeaseEnding& event) { add(event.lease); }
+  void operator()(const LeaseMoving& event) { gpus_.insert(event.to.gpu); }
+  void operator()(const LeaseMoved& event) { add(event.lease); }
+  void operator()(const LeaseStays& event) { add(event.lease); }
   void operator()(const SliceReady& event) { gpus_.insert(event.gpu); }
   void operator()(const SliceFailed& event) { gpus_.insert(event.gpu); }
   void operator()(const SliceFreed& event) { gpus_.insert(event.gpu); }
@@ -44,6 +45,10 @@ class ChangedGpus {
   void operator()(const auto&) {}
 
  private:
+  void add(LeaseId id) {
+    if (const auto* lease = state_.find(id))
+      for (const auto& slice : request::held_by(*lease)) gpus_.insert(slice.gpu);
+  }
   void add(fleet::NodeIndex node) {
     const auto& gpus = state_.fleet().node(node).gpus;
     gpus_.insert(gpus.begin(), gpus.end());
@@ -89,7 +94,7 @@ class NoSliceHeldTwice final : public PerGpu {
       }
       const auto* lease = state.find(slice.holder);
       if (!lease) return label + " is held by a lease that does not exist";
-      const bool known = std::ranges::any_of(lease->slices, [&](const auto& leased) {
+      const bool known = std::ranges::any_of(request::held_by(*lease), [&](const auto& leased) {
         return leased.generation == slice.generation && leased.shape == slice.shape &&
                &state.fleet().gpu(leased.gpu) == &gpu;
       });
@@ -183,6 +188,12 @@ class LedgerConserves final : public Invariant {
           return "lease-" + std::to_string(id.value()) + " lost a slice";
         charged -= fleet::cost_of(leased.shape, model);
       }
+      // While it moves a lease has more slices than its team is charged for.
+      const auto held = request::held_by(lease);
+      for (std::size_t i = lease.slices.size(); i < held.size(); ++i) {
+        const auto* slice = state.fleet().gpu(held[i].gpu).find(held[i].generation);
+        if (slice && slice->holder == id) charged += fleet::cost_of(held[i].shape, model);
+      }
     }
     return std::nullopt;
   }
@@ -221,6 +232,8 @@ class ScrubBeforeReuse final : public Invariant {
       if (const auto* granted = std::get_if<LeaseGranted>(&event))
         for (const auto& slice : granted->lease.slices)
           if (auto broken = add(state, slice)) return broken;
+      if (const auto* moving = std::get_if<LeaseMoving>(&event))
+        if (auto broken = add(state, moving->to)) return broken;
     }
     return std::nullopt;
   }
@@ -303,6 +316,7 @@ std::vector<std::unique_ptr<Invariant>> all_invariants() {
   all.push_back(std::make_unique<ScrubBeforeReuse>());
   all.push_back(std::make_unique<ExplainAgreesWithPlace>());
   all.push_back(std::make_unique<DerivedMatchesStored>());
+  all.push_back(std::make_unique<PlanKeepsItsWord>());
   return all;
 }
 

@@ -51,8 +51,14 @@ State State::clone() const {
   copy.requests_ = requests_;
   copy.leases_ = leases_;
   copy.demand_ = demand_;
+  copy.next_plan_ = next_plan_;
+  copy.plans_ = plans_;
   copy.rebuild();
   return copy;
+}
+
+const Plan* State::find(PlanId id) const {
+  return find_in(plans_, id);
 }
 
 const request::Request* State::find(RequestId id) const {
@@ -94,6 +100,8 @@ std::optional<Instant> State::next_due() const {
   if (!lease_timers_.empty()) next = lease_timers_.front().first;
   if (!request_timers_.empty())
     next = std::min(next.value_or(Instant::max()), request_timers_.front().first);
+  if (const auto* plan = applying())
+    next = std::min(next.value_or(Instant::max()), plan->progressed + kPlanPatience);
   return next;
 }
 
@@ -157,6 +165,9 @@ void State::refile(const request::Lease& lease, const LeaseFile& before, const L
 
 void State::rebuild() {
   fleet_.reindex();
+  applying_ = {};
+  for (const auto& [id, plan] : plans_)
+    if (plan.state == PlanState::kApplying) applying_ = id;
   index_.rebuild(demand_.typical(), fleet_, *catalog_, tiers_);
   rankings_ = placement::NodeRankings();
   use_.clear();

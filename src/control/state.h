@@ -12,6 +12,7 @@
 #include "base/sorted_set.h"
 #include "catalog/gpu_model.h"
 #include "control/event.h"
+#include "control/plan.h"
 #include "control/waiting.h"
 #include "fleet/fleet.h"
 #include "placement/capacity.h"
@@ -59,8 +60,14 @@ class State {
   const base::SerialTable<RequestId, request::Request>& requests() const { return requests_; }
   const base::SerialTable<LeaseId, request::Lease>& leases() const { return leases_; }
 
+  /// The last plans, by number.
+  const std::map<PlanId, Plan>& plans() const { return plans_; }
+  /// The plan that is being applied; null if none is.
+  const Plan* applying() const { return find(applying_); }
+
   const request::Request* find(RequestId id) const;
   const request::Lease* find(LeaseId id) const;
+  const Plan* find(PlanId id) const;
   const tenancy::Tier* find_tier(std::string_view name) const;
   const tenancy::Team* find_team(std::string_view name) const;
   const tenancy::Token* find_token_by_digest(std::string_view digest) const;
@@ -69,6 +76,7 @@ class State {
 
   RequestId next_request() const { return next_request_; }
   LeaseId next_lease() const { return next_lease_; }
+  PlanId next_plan() const { return next_plan_; }
   /// What a team holds in a pool now, slices being scrubbed included.
   fleet::Cost usage(std::string_view team, fleet::PoolIndex pool) const;
   /// What is held per tier.
@@ -106,12 +114,16 @@ class State {
     visit("requests", self.requests_);
     visit("leases", self.leases_);
     visit("demand", self.demand_);
+    visit("nextPlan", self.next_plan_);
+    visit("plans", self.plans_);
   }
   /// Rebuilds all that is derived, after a snapshot was read into `fields`.
   void rebuild();
 
  private:
   friend class Applier;
+  friend class SliceChanges;
+  friend class PlanChanges;
 
   /// Files a request in the queue and the timers, or takes it out of them.
   void file(const request::Request& request);
@@ -141,7 +153,10 @@ class State {
   base::SerialTable<RequestId, request::Request> requests_;
   base::SerialTable<LeaseId, request::Lease> leases_;
   placement::Demand demand_;
+  PlanId next_plan_{1};
+  std::map<PlanId, Plan> plans_;
 
+  PlanId applying_;  ///< none: no plan is being applied
   placement::Index index_;
   placement::NodeRankings rankings_;
   placement::UseByPool no_use_;

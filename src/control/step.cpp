@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "control/advance_plan.h"
 #include "control/decide.h"
 
 namespace tessera::control {
@@ -23,8 +24,36 @@ struct MakesRoom {
   bool operator()(const SliceFreed&) const { return true; }
   bool operator()(const LeaseEnding& event) const { return event.requeue; }
   bool operator()(const LeaseEnded&) const { return true; }
+  bool operator()(const PlanAdvanced&) const { return true; }
+  bool operator()(const PlanEnded&) const { return true; }
   bool operator()(const auto&) const { return false; }
 };
+
+/// Can this event make a plan go on, or stand in its way?
+struct ConcernsPlan {
+  bool operator()(const TierPut&) const { return true; }
+  bool operator()(const TierDeleted&) const { return true; }
+  bool operator()(const PoolPut&) const { return true; }
+  bool operator()(const NodeCordoned&) const { return true; }
+  bool operator()(const NodeLost&) const { return true; }
+  bool operator()(const NodeDeleted&) const { return true; }
+  bool operator()(const GpuHealthChanged&) const { return true; }
+  bool operator()(const SliceFreed&) const { return true; }
+  bool operator()(const LeaseEnding&) const { return true; }
+  bool operator()(const LeaseMoved&) const { return true; }
+  bool operator()(const LeaseStays&) const { return true; }
+  bool operator()(const PlanStarted&) const { return true; }
+  bool operator()(const auto&) const { return false; }
+};
+
+/// The plan that is being applied goes on where the step concerns it, or its time is up.
+void go_on(State& state, Instant now, Events& events) {
+  const auto* plan = state.applying();
+  if (plan == nullptr) return;
+  const bool concerned = std::ranges::any_of(
+      events, [](const Event& event) { return std::visit(ConcernsPlan{}, event); });
+  if (concerned || now >= plan->progressed + kPlanPatience) advance_plan(state, now, events);
+}
 
 /// Where the waiting request would go now.
 std::optional<LeaseGranted> try_grant(State& state, const request::Request& request, Instant now) {
@@ -65,12 +94,11 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   auto decided = decide(state, command, actor, now, &state.rankings());
   if (!decided) return std::unexpected(decided.error());
   Record record{state.revision(), now, actor, std::move(*decided)};
+  for (const auto& event : record.events) state.apply(event, now);
+  go_on(state, now, record.events);
   if (record.events.empty()) return record;
-  bool room = false;
-  for (const auto& event : record.events) {
-    state.apply(event, now);
-    room |= std::visit(MakesRoom{}, event);
-  }
+  const bool room = std::ranges::any_of(
+      record.events, [](const Event& event) { return std::visit(MakesRoom{}, event); });
   if (room) grant_waiting(state, now, record.events);
   record.revision = state.revision() + 1;
   state.commit(record);

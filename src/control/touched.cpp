@@ -8,6 +8,9 @@ namespace {
 std::string request_name(RequestId id) {
   return "req-" + std::to_string(id.value());
 }
+std::string plan_name(PlanId id) {
+  return "plan-" + std::to_string(id.value());
+}
 std::string lease_name(LeaseId id) {
   return "lease-" + std::to_string(id.value());
 }
@@ -53,16 +56,33 @@ class Touched {
   }
   void operator()(const SliceReady& event) { add_gpu(event.gpu); }
   void operator()(const SliceFailed& event) { add_gpu(event.gpu); }
-  void operator()(const SliceFreed& event) { add_gpu(event.gpu); }
+  void operator()(const SliceFreed& event) {
+    add_gpu(event.gpu);
+    if (const auto* plan = state_.applying()) add("Plan", plan_name(plan->id));
+  }
   void operator()(const LeaseActivated& event) { add_lease(event.lease); }
   void operator()(const LeaseExpiring& event) { add_lease(event.lease); }
   void operator()(const LeaseRenewed& event) { add_lease(event.lease); }
   void operator()(const LeaseEnding& event) {
     add_lease(event.lease);
     if (const auto* lease = state_.find(event.lease))
-      for (const auto& slice : lease->slices) add_gpu(slice.gpu);
+      for (const auto& slice : request::held_by(*lease)) add_gpu(slice.gpu);
   }
   void operator()(const LeaseEnded& event) { add_lease(event.lease); }
+  void operator()(const PlanPut& event) { add("Plan", plan_name(event.plan.id)); }
+  void operator()(const PlanStarted& event) { add_plan(event.plan); }
+  void operator()(const PlanAdvanced& event) {
+    add("Plan", plan_name(event.plan));
+    for (const auto gpu : event.released) add_gpu(gpu);
+  }
+  void operator()(const PlanEnded& event) { add_plan(event.plan); }
+  void operator()(const LeaseMoving& event) {
+    add("Plan", plan_name(event.plan));
+    add_lease(event.lease);
+    add_gpu(event.to.gpu);
+  }
+  void operator()(const LeaseMoved& event) { add_moving(event.lease); }
+  void operator()(const LeaseStays& event) { add_moving(event.lease); }
 
  private:
   void add(std::string kind, std::string name) {
@@ -75,6 +95,17 @@ class Touched {
       add_request(lease->request);
       add("Team", lease->team);
     }
+  }
+  void add_plan(PlanId id) {
+    add("Plan", plan_name(id));
+    if (const auto* plan = state_.find(id))
+      for (const auto& planned : plan->gpus) add_gpu(planned.gpu);
+  }
+  void add_moving(LeaseId id) {
+    add_lease(id);
+    if (const auto* plan = state_.applying()) add("Plan", plan_name(plan->id));
+    if (const auto* lease = state_.find(id))
+      for (const auto& slice : request::held_by(*lease)) add_gpu(slice.gpu);
   }
   void add_gpu(GpuIndex gpu) {
     if (state_.fleet().gpu(gpu).node.valid()) add("Gpu", state_.fleet().gpu_name(gpu));

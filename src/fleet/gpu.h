@@ -55,6 +55,7 @@ struct Gpu {
   std::string health_detail;
   std::uint64_t generation = 0;  ///< the last one handed out here
   std::vector<Slice> slices;     ///< by rising generation
+  bool changing = false;         ///< a plan is at work here: no new slices
 
   static void fields(auto& self, auto&& visit) {
     visit("node", self.node);
@@ -64,6 +65,7 @@ struct Gpu {
     visit("healthDetail", self.health_detail);
     visit("generation", self.generation);
     visit("slices", self.slices);
+    visit("changing", self.changing);
   }
 
   Slice* find(std::uint64_t generation);

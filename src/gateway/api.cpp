@@ -106,13 +106,15 @@ Api::Api(service::Engine& engine, const base::Clock& clock, ApiOptions options)
       metrics_(engine),
       site_(options_.console),
       watch_hub_(engine, options_.watch),
-      agent_desk_(engine) {
+      agent_desk_(engine),
+      plan_desk_(engine, options_.solver) {
   metrics_.set_watchers([this] { return watch_hub_.watchers(); });
 }
 
 void Api::stop() {
   watch_hub_.stop();
   agent_desk_.stop();
+  plan_desk_.stop();
 }
 
 void Api::handle(const std::shared_ptr<Exchange>& plain) {

@@ -12,6 +12,7 @@
 #include "gateway/site.h"
 #include "gateway/watch_hub.h"
 #include "service/engine.h"
+#include "service/plan_desk.h"
 #include "wire/json.h"
 #include "wire/objects.h"
 
@@ -22,6 +23,7 @@ struct ApiOptions {
   std::vector<StaticFile> console;  ///< empty: there is no console
   std::size_t max_body = 1 << 20;   ///< as the server's; bodies are parsed within it
   WatchOptions watch;
+  planning::SolverFactory solver;  ///< empty: plans are not computed here
 };
 
 /// docs/api.md over HTTP: routes, authenticates, decodes, asks the engine, encodes.
@@ -58,6 +60,10 @@ class Api {
   void reject(const CallPtr& call);
   void release(const CallPtr& call);
   void renew(const CallPtr& call);
+  // api_plans.cpp:
+  void create_plan(const CallPtr& call);
+  void apply_plan(const CallPtr& call);
+  void abort_plan(const CallPtr& call);
   // api_system.cpp:
   void capacity(const CallPtr& call);
   void watch(const CallPtr& call);
@@ -94,6 +100,8 @@ class Api {
                          std::string_view name) const;
   /// A request with the hints that explaining it gives.
   wire::Json request_json(const control::State& state, wire::RequestView view) const;
+  /// Stores a plan that was computed for a call, unless it is a dry run, and answers.
+  void answer_plan(const CallPtr& call, control::Plan plan);
   /// The answer that submitting would get now.
   HttpResponse submit_answer(const control::State& state, const tenancy::Actor& actor,
                              const control::Submit& submit) const;
@@ -106,6 +114,7 @@ class Api {
   Site site_;
   WatchHub watch_hub_;
   AgentDesk agent_desk_;
+  service::PlanDesk plan_desk_;
 };
 
 /// A parameter that is true or false; false where it is absent.

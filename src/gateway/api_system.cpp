@@ -42,7 +42,7 @@ base::Result<std::set<std::string>> kinds_from(const std::string* text) {
     if (!WatchHistory::follows(kind))
       return base::fail(Reason::kInvalidDocument,
                         "\"" + std::string(kind.substr(0, 64)) + "\" cannot be watched", "kinds",
-                        "known are: Tier, Team, Pool, Node, Gpu, Request, Lease");
+                        "known are: Tier, Team, Pool, Node, Gpu, Request, Lease, Plan");
     kinds.emplace(kind);
   }
   return kinds;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "wire/objects.h"
+#include "wire/plan_resource.h"
 
 namespace tessera::gateway {
 namespace {
@@ -43,6 +44,10 @@ bool keep(const State& state, const request::Request& request, const Filter& fil
   return lease != nullptr && state.fleet().pool(lease->pool).name == filter.pool;
 }
 
+bool keep(const State&, const control::Plan& plan, const Filter& filter) {
+  return passes(filter.state, to_string(plan.state));
+}
+
 bool keep(const State& state, const request::Lease& lease, const Filter& filter) {
   return passes(filter.team, lease.team) && passes(filter.tier, lease.tier) &&
          passes(filter.state, to_string(lease.state)) &&
@@ -56,14 +61,15 @@ bool keep(const State& state, const fleet::Node& node, const Filter& filter) {
 }
 
 /// The same words as the Gpu object's status.state.
-std::string_view state_of(const fleet::Node& node) {
+std::string_view state_of(const fleet::Node& node, const fleet::Gpu& gpu) {
   if (node.phase != fleet::NodePhase::kReady) return "away";
-  return node.cordoned ? "cordoned" : "ready";
+  if (node.cordoned) return "cordoned";
+  return gpu.changing ? "changing" : "ready";
 }
 
 bool keep(const State& state, const fleet::Gpu& gpu, const Filter& filter) {
   const auto& node = state.fleet().node(gpu.node);
-  if (!passes(filter.node, node.name) || !passes(filter.state, state_of(node)) ||
+  if (!passes(filter.node, node.name) || !passes(filter.state, state_of(node, gpu)) ||
       !passes(filter.pool, state.fleet().pool(node.pool).name))
     return false;
   return filter.team.empty() || std::ranges::any_of(gpu.slices, [&](const fleet::Slice& slice) {
@@ -147,6 +153,10 @@ bool exists(const State& state, std::string_view kind, std::string_view name) {
   if (kind == "Pool") return state.fleet().find_pool(name).has_value();
   if (kind == "Node") return state.fleet().find_node(name).has_value();
   if (kind == "Gpu") return state.fleet().find_gpu(name).has_value();
+  if (kind == "Plan") {
+    const auto id = wire::plan_id_from(name);
+    return id && state.find(*id) != nullptr;
+  }
   if (kind == "Request") {
     const auto id = wire::request_id_from(name);
     return id && state.find(*id) != nullptr;
@@ -171,6 +181,11 @@ base::Result<Page> page_of(const State& state, std::string_view kind, const Filt
     const auto id = after.empty() ? std::optional(fleet::LeaseId()) : wire::lease_id_from(after);
     if (!id) return bad();
     return by_number(state, state.leases(), filter, *id, limit);
+  }
+  if (kind == "Plan") {
+    const auto id = after.empty() ? std::optional(control::PlanId()) : wire::plan_id_from(after);
+    if (!id) return bad();
+    return by_number(state, state.plans(), filter, *id, limit);
   }
   if (kind == "Tier") return by_name(state.tiers(), after, limit);
   if (kind == "Team") return by_name(state.teams(), after, limit);

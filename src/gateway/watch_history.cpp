@@ -15,8 +15,8 @@ using control::State;
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kKinds = {"Tier", "Team",    "Pool", "Node",
-                                                    "Gpu",  "Request", "Lease"};
+constexpr std::array<std::string_view, 8> kKinds = {"Tier", "Team",    "Pool",  "Node",
+                                                    "Gpu",  "Request", "Lease", "Plan"};
 
 }  // namespace
 

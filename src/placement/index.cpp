@@ -24,7 +24,7 @@ void Index::refresh(GpuIndex index, const Fleet& fleet, const catalog::Catalog& 
   if (!gpu.node.valid()) return drop(index);  // a removed GPU
   const auto& node = fleet.node(gpu.node);
   if (!nodes_.knows(gpu.node)) nodes_.put(gpu.node, node);
-  const bool open = node.open() && gpu.health == fleet::Health::kHealthy;
+  const bool open = node.open() && gpu.health == fleet::Health::kHealthy && !gpu.changing;
   bool changed = false;
   if (open) {
     const auto& pool = fleet.pool(node.pool);

@@ -70,4 +70,11 @@ bool may_follow(RequestState from, RequestState to) {
   return false;
 }
 
+std::vector<LeasedSlice> held_by(const Lease& lease) {
+  std::vector<LeasedSlice> all = lease.slices;
+  if (lease.arriving) all.push_back(*lease.arriving);
+  all.insert(all.end(), lease.leaving.begin(), lease.leaving.end());
+  return all;
+}
+
 }  // namespace tessera::request

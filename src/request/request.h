@@ -97,6 +97,18 @@ struct LeasedSlice {
   }
 };
 
+/// What a plan did to a lease last: its processes run on another device now.
+struct LastMove {
+  Instant at{};
+  std::string before;  ///< device
+  std::string after;
+  static void fields(auto& self, auto&& visit) {
+    visit("at", self.at);
+    visit("before", self.before);
+    visit("after", self.after);
+  }
+};
+
 ///   kProvisioning -> kActive -> kExpiring (notice given) -> kReleasing -> kEnded
 enum class LeaseState : std::uint8_t { kProvisioning, kActive, kExpiring, kReleasing, kEnded };
 std::string_view to_string(LeaseState state);
@@ -119,6 +131,11 @@ struct Lease {
   Instant expires{};    ///< end of the promise; renewals move it
   Instant ended{};      ///< epoch until the slices were verified free
   std::optional<Reason> end_reason;
+  /// Being prepared for it elsewhere: it will change over. Not charged.
+  std::optional<LeasedSlice> arriving;
+  /// It has left these, or will never use them; they are not yet verified free. Not charged.
+  std::vector<LeasedSlice> leaving;
+  std::optional<LastMove> moved;
 
   static void fields(auto& self, auto&& visit) {
     visit("id", self.id);
@@ -137,7 +154,14 @@ struct Lease {
     visit("expires", self.expires);
     visit("ended", self.ended);
     visit("endReason", self.end_reason);
+    visit("arriving", self.arriving);
+    visit("leaving", self.leaving);
+    visit("moved", self.moved);
   }
 };
+
+/// Every slice that a lease has anything to do with: its own, then the one arriving, then those it
+/// is leaving.
+std::vector<LeasedSlice> held_by(const Lease& lease);
 
 }  // namespace tessera::request

@@ -130,6 +130,8 @@ std::string Auditor::unsettled(const control::State& state) const {
   for (const auto& [id, lease] : state.leases())
     if (lease.state == LeaseState::kProvisioning || lease.state == LeaseState::kReleasing)
       return name_of(id) + " is " + std::string(to_string(lease.state));
+  if (const auto* plan = state.applying())
+    return "plan-" + std::to_string(plan->id.value()) + " is being applied";
   for (const auto& node : state.fleet().nodes()) {
     if (node.name.empty()) continue;  // deleted
     if (node.phase != fleet::NodePhase::kReady) return "node " + node.name + " is lost";

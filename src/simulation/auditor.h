@@ -35,6 +35,7 @@ class Auditor {
   std::string unsettled(const control::State& state) const;
 
   std::uint64_t granted() const { return books_.granted(); }
+  std::uint64_t moved() const { return books_.moved(); }
 
  private:
   void check_handover(const control::State& state, const control::SliceReady& event) const;

@@ -97,7 +97,10 @@ class Entry {
   }
   void operator()(const control::SliceFreed& event) {
     auto& page = lease(slice(event.gpu, event.generation).lease);
-    need(page.ending, "a slice was freed under its lease");
+    const auto left = std::erase_if(page.leaving, [&](const request::LeasedSlice& each) {
+      return each.gpu == event.gpu && each.generation == event.generation;
+    });
+    need(page.ending || left == 1, "a slice was freed under its lease");
     gpu(event.gpu).held.erase(event.generation);
   }
   void operator()(const control::LeaseActivated& event) {
@@ -127,6 +130,8 @@ class Entry {
     for (const auto& each : page.lease.slices)
       need(!gpu(each.gpu).held.contains(each.generation),
            "a lease ended before all its slices were verified free");
+    need(!page.arriving && page.leaving.empty(),
+         "a lease ended while something of a move of it was left");
     page.ended = true;
     use_of(page.lease) -= page.lease.cost;
     auto& on = node(page.lease.node);
@@ -136,6 +141,21 @@ class Entry {
     if (asked.lease == event.lease && asked.state == RequestState::kReleasing)
       asked.state = RequestState::kReleased;
   }
+
+  // --- plans ----------------------------------------------------------------------------------
+  void operator()(const control::PlanPut& event) {
+    need(!b_.plans_.contains(event.plan.id), "a plan number was used twice");
+    b_.plans_[event.plan.id] = {event.plan};
+  }
+  void operator()(const control::PlanStarted& event);
+  void operator()(const control::PlanAdvanced& event) {
+    need(plan(event.plan).applying, "a plan went on that is not being applied");
+    for (const auto index : event.released) gpu(index).changing = false;
+  }
+  void operator()(const control::PlanEnded& event);
+  void operator()(const control::LeaseMoving& event);
+  void operator()(const control::LeaseMoved& event);
+  void operator()(const control::LeaseStays& event) { give_up(lease(event.lease)); }
   void operator()(const auto&) {}
 
  private:
@@ -156,6 +176,7 @@ class Entry {
     return find(b_.requests_, id, "a request");
   }
   Books::LeasePage& lease(LeaseId id) const { return find(b_.leases_, id, "a lease"); }
+  Books::PlanPage& plan(control::PlanId id) const { return find(b_.plans_, id, "a plan"); }
   Books::Held& slice(fleet::GpuIndex index, std::uint64_t generation) const {
     return find(gpu(index).held, generation, "a slice");
   }
@@ -172,8 +193,16 @@ class Entry {
     request(page.lease.request).state = state;
   }
 
+  /// What was being prepared for a lease is taken down.
+  void give_up(Books::LeasePage& page) const {
+    need(page.arriving.has_value(), "a lease stays that was not moving");
+    const auto found = gpu(page.arriving->gpu).held.find(page.arriving->generation);
+    if (found != gpu(page.arriving->gpu).held.end()) found->second.phase = Books::Phase::kEnding;
+    page.leaving.push_back(*page.arriving);
+    page.arriving.reset();
+  }
   void check_promise(const request::Lease& lease, const Books::RequestPage& asked) const;
-  void hold(const request::Lease& lease, const request::LeasedSlice& slice) const;
+  void hold(const request::Lease& lease, const request::LeasedSlice& slice, bool for_plan) const;
   void charge(const request::Lease& lease) const;
 
   Books& b_;
@@ -190,7 +219,7 @@ void Entry::operator()(const control::LeaseGranted& event) {
        "a lease was granted to a request that does not wait");
   need(lease.team == asked.team, "a lease was granted to another team");
   check_promise(lease, asked);
-  for (const auto& each : lease.slices) hold(lease, each);
+  for (const auto& each : lease.slices) hold(lease, each, false);
   charge(lease);
   asked.state = RequestState::kProvisioning;
   asked.lease = lease.id;
@@ -220,10 +249,14 @@ void Entry::check_promise(const request::Lease& lease, const Books::RequestPage&
 }
 
 /// Is it free?
-void Entry::hold(const request::Lease& lease, const request::LeasedSlice& leased) const {
+void Entry::hold(const request::Lease& lease, const request::LeasedSlice& leased,
+                 bool for_plan) const {
   auto& page = gpu(leased.gpu);
   const auto& model = b_.catalog_.model(b_.pools_.at(lease.pool.value()).model);
   need(page.healthy, "a grant on a GPU that is out of service");
+  need(page.changing == for_plan,
+       "a grant on a GPU that a plan changes, or a move to one it does "
+       "not");
   need(leased.generation > page.last_generation, "a generation was handed out twice");
   page.last_generation = leased.generation;
   base::MiB shared;
@@ -242,6 +275,75 @@ void Entry::hold(const request::Lease& lease, const request::LeasedSlice& leased
   if (const auto* share = std::get_if<fleet::ShareSlice>(&leased.shape))
     need(shared + share->memory <= model.memory, "more memory was shared out than there is");
   page.held[leased.generation] = {leased.shape, lease.id};
+}
+
+void Entry::operator()(const control::PlanStarted& event) {
+  for (const auto& [id, page] : b_.plans_) need(!page.applying, "two plans at once");
+  auto& page = plan(event.plan);
+  page.applying = true;
+  for (const auto& planned : page.plan.gpus) gpu(planned.gpu).changing = true;
+}
+
+void Entry::operator()(const control::PlanEnded& event) {
+  auto& page = plan(event.plan);
+  if (page.applying) {
+    for (const auto& planned : page.plan.gpus) gpu(planned.gpu).changing = false;
+    for (const auto& [id, each] : b_.leases_)
+      need(!each.arriving, "a plan ended while a lease was moving");
+  }
+  page.applying = false;
+}
+
+/// May the lease be moved there, and is it one of the plan's moves?
+void Entry::operator()(const control::LeaseMoving& event) {
+  auto& page = lease(event.lease);
+  const auto& moves = plan(event.plan).plan.moves;
+  need(plan(event.plan).applying && event.move < moves.size() &&
+           moves[event.move].lease == event.lease && moves[event.move].to == event.to.gpu,
+       "a move that is not the plan's");
+  need(!page.ending && !page.arriving, "a lease was moved that is over or moves already");
+  need(page.lease.slices.size() == 1, "a lease of several slices was moved");
+  need(find(b_.tiers_, page.lease.tier, "a tier").movable, "a lease was moved that must stay");
+  const auto& own = page.lease.slices.front();
+  need(slice(own.gpu, own.generation).phase == Books::Phase::kReady,
+       "a lease was moved from a slice that it does not use");
+  const auto& pool = b_.pools_.at(page.lease.pool.value());
+  const auto& model = b_.catalog_.model(pool.model);
+  const auto profile = [&](const fleet::SliceShape& shape) {
+    const auto* mig = std::get_if<fleet::MigSlice>(&shape);
+    need(mig != nullptr, "something other than an instance was moved");
+    return model.layouts.instance(mig->instance).profile;
+  };
+  need(profile(own.shape) == profile(event.to.shape), "a lease was moved to another profile");
+  const auto& on = b_.nodes_.at(gpu(event.to.gpu).node);
+  need(on.ready && !on.cordoned && on.pool == pool.name, "a move to a node that takes none");
+  hold(page.lease, event.to, true);
+  page.arriving = event.to;
+}
+
+/// It changes over to what is ready, and what it leaves is cleaned.
+void Entry::operator()(const control::LeaseMoved& event) {
+  auto& page = lease(event.lease);
+  need(!page.ending && page.arriving.has_value(), "a lease changed over that was not moving");
+  need(slice(page.arriving->gpu, page.arriving->generation).phase == Books::Phase::kReady,
+       "a lease changed over to a slice that is not ready");
+  auto& own = page.lease.slices.front();
+  slice(own.gpu, own.generation).phase = Books::Phase::kEnding;
+  page.leaving.push_back(own);
+  own = *page.arriving;
+  page.arriving.reset();
+  auto& before = node(page.lease.node);
+  page.lease.node = fleet::NodeIndex(gpu(own.gpu).node);
+  auto& after = node(page.lease.node);
+  before.cpu_used -= page.lease.cpu;
+  before.memory_used -= page.lease.host_memory;
+  after.cpu_used += page.lease.cpu;
+  after.memory_used += page.lease.host_memory;
+  need(after.cpu.count() == 0 || after.cpu_used <= after.cpu,
+       "more host CPU was given than there is");
+  need(after.memory.count() == 0 || after.memory_used <= after.memory,
+       "more host memory was given than there is");
+  ++b_.moved_;
 }
 
 /// May the team have it, and has the host room?
@@ -283,6 +385,7 @@ void Entry::operator()(const control::LeaseEnding& event) {
       need(false, "a lease ended for no reason known");
   }
   page.ending = true;
+  if (page.arriving) give_up(page);
   for (const auto& each : page.lease.slices) {
     const auto found = gpu(each.gpu).held.find(each.generation);
     if (found != gpu(each.gpu).held.end()) found->second.phase = Books::Phase::kEnding;

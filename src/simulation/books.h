@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ class Books {
   void note(const control::Record& record);
 
   std::uint64_t granted() const { return granted_; }
+  std::uint64_t moved() const { return moved_; }
   /// A lease whose time was up before `before` and that nobody ended; empty if there is none.
   std::string overdue(base::Instant before) const;
 
@@ -38,6 +40,7 @@ class Books {
   struct GpuPage {
     std::size_t node = 0;
     bool healthy = true;
+    bool changing = false;  ///< a plan is at work here
     std::uint64_t last_generation = 0;
     std::map<std::uint64_t, Held> held;
   };
@@ -60,6 +63,12 @@ class Books {
     request::Lease lease;
     bool ending = false;
     bool ended = false;
+    std::optional<request::LeasedSlice> arriving;  ///< being prepared for it elsewhere
+    std::vector<request::LeasedSlice> leaving;     ///< given up, not yet verified free
+  };
+  struct PlanPage {
+    control::Plan plan;
+    bool applying = false;
   };
 
   const catalog::Catalog& catalog_;
@@ -73,7 +82,9 @@ class Books {
   std::map<request::LeaseId, LeasePage> leases_;
   std::map<std::pair<std::string, std::string>, fleet::Cost> use_;  ///< by (team, pool)
   std::set<std::pair<std::string, std::string>> keys_;  ///< (client, idempotency key) seen
+  std::map<control::PlanId, PlanPage> plans_;
   std::uint64_t granted_ = 0;
+  std::uint64_t moved_ = 0;  ///< leases that changed over
 };
 
 }  // namespace tessera::simulation

@@ -23,6 +23,7 @@ std::vector<tenancy::Tier> short_tiers(base::Random& random) {
     tier.default_duration = 20min;
     tier.max_duration = 2h;
     tier.notice = std::chrono::minutes(1 + random.below(6));
+    tier.movable = tier.name != "production" || random.chance(2, 3);
     if (tier.name == "production" && random.chance(1, 2))
       tier.auto_approval = tenancy::AutoApproval{base::kWholeGpu, 1h};
   }

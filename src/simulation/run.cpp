@@ -38,6 +38,7 @@ SeedResult run_seed(std::uint64_t seed, const Hooks& hooks, WorldOptions options
   }
   result.simulated = world.simulated();
   result.granted = world.granted();
+  result.moved = world.moved();
   result.faults = world.faults();
   result.digest = digest_of(world.journal_bytes());
   result.is_void = result.granted < kLeastGrants || result.faults.total() < kLeastFaults;
@@ -57,6 +58,7 @@ Report run_seeds(std::uint64_t first_seed, std::uint64_t count, const Progress& 
     report.simulated_hours +=
         std::chrono::duration<double, std::ratio<3600>>(result.simulated).count();
     report.granted += result.granted;
+    report.moved += result.moved;
     faults.add(result.faults);
     report.faults = faults.by_name();
     digests += hex(result.digest);

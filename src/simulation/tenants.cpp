@@ -18,9 +18,12 @@ bool runs_on(const device::Observation& seen, const std::string& device, fleet::
 }  // namespace
 
 void Tenants::note(const control::State& state, const control::Record& record) {
-  for (const auto& event : record.events)
+  for (const auto& event : record.events) {
+    if (const auto* moved = std::get_if<control::LeaseMoved>(&event))
+      if (const auto* lease = state.find(moved->lease)) move_in(state, *lease);
     if (const auto* active = std::get_if<control::LeaseActivated>(&event))
       if (const auto* lease = state.find(active->lease)) move_in(state, *lease);
+  }
 }
 
 void Tenants::tend(const control::State& state) {

@@ -41,6 +41,7 @@ World::World(std::uint64_t seed, Hooks hooks, WorldOptions options)
                [this](const auto& state, const auto& record) { note(state, record); }),
       tenants_(nodes_, random_, faults_),
       workload_(agenda_, control_, auditor_, plan_, random_, faults_),
+      planner_(agenda_, control_, plan_, random_, faults_),
       trouble_(agenda_, network_, control_, nodes_, random_, faults_,
                {[this](Node& node) { wake(node); }, [this] { control_started(); }}),
       watch_(kGrace, agenda_.now()),
@@ -63,12 +64,14 @@ void World::storm() {
   watch_nodes();
   tend();
   workload_.start();
+  planner_.start();
   trouble_.start();
   agenda_.run_until(begin_ + options_.storm);
 }
 
 void World::settle() {
   workload_.calm();
+  planner_.calm();
   trouble_.calm();
   tenants_.calm();
   const auto calm_since = agenda_.now();

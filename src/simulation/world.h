@@ -11,6 +11,7 @@
 #include "simulation/fleet_plan.h"
 #include "simulation/hooks.h"
 #include "simulation/network.h"
+#include "simulation/planner.h"
 #include "simulation/tenants.h"
 #include "simulation/trouble.h"
 #include "simulation/workload.h"
@@ -43,6 +44,7 @@ class World {
 
   Duration simulated() const { return agenda_.now() - begin_; }
   std::uint64_t granted() const { return auditor_.granted(); }
+  std::uint64_t moved() const { return auditor_.moved(); }
   const FaultCounts& faults() const { return faults_; }
   std::string journal_bytes() const { return control_.journal().log(); }
 
@@ -77,6 +79,7 @@ class World {
   ControlPlane control_;
   Tenants tenants_;
   Workload workload_;
+  Planner planner_;
   Trouble trouble_;
   service::NodeWatch watch_;
   Instant up_since_;

@@ -90,6 +90,7 @@ class CoinSolver final : public planning::Solver {
   }
 
   Relaxed relax(base::Duration limit) override {
+    if (clp_.numberColumns() == 0) return without_columns();
     clp_.setMaximumWallSeconds(seconds(limit));
     clp_.primal(1);
     Relaxed relaxed;
@@ -104,6 +105,8 @@ class CoinSolver final : public planning::Solver {
   }
 
   Integral branch(base::Duration limit) override {
+    if (clp_.numberColumns() == 0)
+      return {.outcome = without_columns().outcome, .bound = 0, .x = {}};
     const auto deadline = std::chrono::steady_clock::now() + limit;
     // Where the library trips over itself it may not from another start.
     for (const char* const preprocess : {"on", "off"}) {
@@ -117,6 +120,16 @@ class CoinSolver final : public planning::Solver {
   }
 
  private:
+  /// The library cannot take a program in which there is nothing to choose.
+  Relaxed without_columns() const {
+    Relaxed relaxed{.outcome = Outcome::kOptimal, .objective = 0, .x = {}, .duals = {}};
+    for (int row = 0; row < clp_.numberRows(); ++row)
+      if (clp_.rowLower()[row] > 0 || clp_.rowUpper()[row] < 0)
+        relaxed.outcome = Outcome::kInfeasible;
+    relaxed.duals.assign(static_cast<std::size_t>(clp_.numberRows()), 0);
+    return relaxed;
+  }
+
   /// Cbc's outcome, its bound, and its solution if it has one.
   std::vector<double> branch_here(base::Duration limit, const char* preprocess) const {
     const CbcPointer cbc(Cbc_newModel());

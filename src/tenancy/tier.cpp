@@ -67,6 +67,7 @@ std::vector<Tier> default_tiers() {
       .default_duration = 8h,
       .max_duration = 24h * 7,
       .notice = 15min,
+      .movable = true,
   };
   Tier development{
       .name = "development",
@@ -82,6 +83,7 @@ std::vector<Tier> default_tiers() {
       .default_duration = 4h,
       .max_duration = 24h * 3,
       .notice = 10min,
+      .movable = true,
   };
   return {development, production, staging};
 }

@@ -40,6 +40,8 @@ struct Tier {
   Duration notice{};  ///< before a lease ends, how long its holder is warned
   std::optional<AutoApproval> auto_approval;  ///< absent: everything is approved at once
   std::vector<std::string> teams;             ///< who may use it; empty: all
+  /// A plan may move its leases to other devices, which restarts what runs there.
+  bool movable = false;
 
   /// What a slice of `technology` is protected from in this tier; absent where the technology
   /// would break the tier's promise or is not among its technologies.
@@ -63,6 +65,7 @@ struct Tier {
     visit("notice", self.notice);
     visit("autoApproval", self.auto_approval);
     visit("teams", self.teams);
+    visit("movable", self.movable);
   }
 };
 

@@ -6,6 +6,7 @@
 #include "base/fields.h"
 #include "base/kinds.h"
 #include "wire/objects.h"
+#include "wire/plan_resource.h"
 #include "wire/text.h"
 
 namespace tessera::wire {

@@ -275,6 +275,10 @@ tenancy::Tier decode_tier(Fields& spec, const std::string& name) {
   spec.duration("notice", tier.notice);
   read_auto_approval(spec, tier);
   spec.names("teams", tier.teams);
+  // Hardware partitions are promised to last; what shares a GPU in software may be asked to move.
+  tier.movable = tier.isolation < catalog::Isolation::kPartition;
+  if (const Value* movable = spec.take("movable"))
+    spec.decoder().flag(*movable, spec.path_of("movable"), tier.movable);
   spec.finish();
   check_tier(spec, tier);
   return tier;

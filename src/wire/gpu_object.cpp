@@ -143,9 +143,10 @@ Json slice_status(const View& view, const Slice& slice, Interval place) {
   return json;
 }
 
-std::string_view gpu_state(const fleet::Node& node) {
+std::string_view gpu_state(const fleet::Node& node, const Gpu& gpu) {
   if (node.phase != fleet::NodePhase::kReady) return "away";
-  return node.cordoned ? "cordoned" : "ready";
+  if (node.cordoned) return "cordoned";
+  return gpu.changing ? "changing" : "ready";
 }
 
 }  // namespace
@@ -169,7 +170,7 @@ Json gpu_object(const control::State& state, fleet::GpuIndex index) {
       {{"uuid", text_or_null(gpu.uuid)},
        {"health", to_string(gpu.health)},
        {"detail", gpu.health_detail},
-       {"state", gpu_state(node)},
+       {"state", gpu_state(node, gpu)},
        {"technology", technology},
        {"memory", base::to_string(view.model.memory)},
        {"memorySlices", view.model.memory_slices},

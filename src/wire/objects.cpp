@@ -5,6 +5,7 @@
 
 #include "tenancy/price.h"
 #include "wire/document.h"
+#include "wire/plan_resource.h"
 #include "wire/slice_json.h"
 #include "wire/spec.h"
 
@@ -59,6 +60,23 @@ Json leased_slices(const control::State& state, const request::Lease& lease) {
     list.push_back(std::move(slice));
   }
   return list;
+}
+
+/// The notice of a move: its processes will have to start again on another GPU.
+Json moving_json(const control::State& state, const request::Lease& lease) {
+  if (!lease.arriving || !state.fleet().gpu(lease.arriving->gpu).node.valid()) return nullptr;
+  return {{"gpu", state.fleet().gpu_name(lease.arriving->gpu)},
+          {"message",
+           "its slice is being made on another GPU; once it is ready the lease changes "
+           "over, and what runs on the old one is ended"}};
+}
+
+/// What the last move did.
+Json moved_json(const request::Lease& lease) {
+  if (!lease.moved) return nullptr;
+  return {{"at", instant_json(lease.moved->at)},
+          {"deviceBefore", text_or_null(lease.moved->before)},
+          {"deviceAfter", text_or_null(lease.moved->after)}};
 }
 
 struct Counts {
@@ -217,6 +235,8 @@ Json lease_object(const control::State& state, const request::Lease& lease) {
                  {"expiresAt", instant_json(lease.expires)},
                  {"endedAt", instant_json(lease.ended)},
                  {"endReason", reason_json(lease.end_reason)},
+                 {"movingTo", moving_json(state, lease)},
+                 {"moved", moved_json(lease)},
                  {"pricePerHour", price_json(state, lease.cost, lease.tier)}};
   Json object =
       envelope("Lease", name_of(lease.id),
@@ -247,6 +267,9 @@ std::optional<Json> find_object(const control::State& state, std::string_view ki
   } else if (kind == "Lease") {
     const auto id = lease_id_from(name);
     if (const auto* lease = id ? state.find(*id) : nullptr) return lease_object(state, *lease);
+  } else if (kind == "Plan") {
+    const auto id = plan_id_from(name);
+    if (const auto* plan = id ? state.find(*id) : nullptr) return plan_resource(state, *plan);
   } else if (kind == "Token") {
     const auto token = state.tokens().find(name);
     if (token != state.tokens().end()) return token_object(token->second);
@@ -275,6 +298,8 @@ std::vector<Json> all_objects(const control::State& state, std::string_view kind
       objects.push_back(request_object(state, view_of(state, request)));
   } else if (kind == "Lease") {
     for (const auto& [id, lease] : state.leases()) objects.push_back(lease_object(state, lease));
+  } else if (kind == "Plan") {
+    for (const auto& [id, plan] : state.plans()) objects.push_back(plan_resource(state, plan));
   } else if (kind == "Token") {
     for (const auto& [name, token] : state.tokens()) objects.push_back(token_object(token));
   }

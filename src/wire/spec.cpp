@@ -48,7 +48,8 @@ Json spec_of(const tenancy::Tier& tier) {
                {"defaultDuration", exact_text(tier.default_duration)},
                {"maxDuration", exact_text(tier.max_duration)},
                {"notice", exact_text(tier.notice)},
-               {"teams", tier.teams}};
+               {"teams", tier.teams},
+               {"movable", tier.movable}};
   if (tier.auto_approval)
     spec["autoApprove"] = {{"share", base::to_string(tier.auto_approval->share)},
                            {"duration", exact_text(tier.auto_approval->duration)}};

@@ -1,0 +1,140 @@
+#include "control/apply_plans.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace tessera::control {
+
+void PlanChanges::operator()(const PlanPut& event) {
+  CHECK(event.plan.id == s_.next_plan_);
+  s_.next_plan_ = event.plan.id.next();
+  s_.plans_.emplace(event.plan.id, event.plan);
+  for (auto it = s_.plans_.begin(); s_.plans_.size() > kPlansKept && it != s_.plans_.end();)
+    it = it->second.state == PlanState::kApplying ? std::next(it) : s_.plans_.erase(it);
+}
+
+void PlanChanges::operator()(const PlanStarted& event) {
+  CHECK(!s_.applying_.valid());
+  auto& started = plan(event.plan);
+  started.state = PlanState::kApplying;
+  started.started = started.progressed = at_;
+  s_.applying_ = event.plan;
+  for (const auto& planned : started.gpus) mark(planned.gpu, true);
+}
+
+void PlanChanges::operator()(const PlanAdvanced& event) {
+  plan(event.plan).progressed = at_;
+  for (const auto gpu : event.released) mark(gpu, false);
+}
+
+void PlanChanges::operator()(const PlanEnded& event) {
+  auto& ended = plan(event.plan);
+  if (ended.state == PlanState::kApplying) {
+    s_.applying_ = {};
+    for (const auto& planned : ended.gpus) mark(planned.gpu, false);
+  }
+  ended.state = event.state;
+  ended.reason = event.reason;
+  ended.message = event.message;
+  ended.ended = at_;
+}
+
+void PlanChanges::operator()(const LeaseMoving& event) {
+  auto& moving = plan(event.plan);
+  auto& move = moving.moves.at(event.move);
+  auto& lease = s_.leases_.at(event.lease);
+  CHECK(!lease.arriving);
+  for (const auto& retired : event.retired) slices_.erase(retired.gpu, retired.generation);
+  slices_.add(event.to, event.lease);
+  slices_.refresh(event.to.gpu);
+  lease.arriving = event.to;
+  move.phase = MovePhase::kPreparing;
+  move.old_generation = lease.slices.front().generation;
+  moving.progressed = at_;
+}
+
+void PlanChanges::operator()(const LeaseMoved& event) {
+  auto& lease = s_.leases_.at(event.lease);
+  CHECK(lease.arriving.has_value());
+  auto& move = preparing(event.lease);
+  const auto old = lease.slices.front();
+  slices_.change_host_use(lease, -1);
+  lease.leaving.push_back(old);
+  lease.slices.front() = *lease.arriving;
+  lease.arriving.reset();
+  lease.node = s_.fleet_.gpu(lease.slices.front().gpu).node;
+  lease.moved = request::LastMove{at_, event.before, event.after};
+  slices_.change_host_use(lease, 1);
+  slices_.scrub(old);
+  move.phase = MovePhase::kSwitched;
+  applying()->progressed = at_;
+}
+
+void PlanChanges::operator()(const LeaseStays& event) {
+  auto& lease = s_.leases_.at(event.lease);
+  preparing(event.lease).phase = MovePhase::kGivenUp;
+  give_up(lease);
+  applying()->message = event.message;
+}
+
+void PlanChanges::freed(GpuIndex gpu, std::uint64_t generation, LeaseId holder) {
+  const auto lease = s_.leases_.find(holder);
+  if (lease != s_.leases_.end())
+    std::erase_if(lease->second.leaving, [&](const request::LeasedSlice& left) {
+      return left.gpu == gpu && left.generation == generation;
+    });
+  auto* current = applying();
+  if (current == nullptr) return;
+  for (auto& move : current->moves) {
+    if (move.lease != holder || move.from != gpu || move.old_generation != generation) continue;
+    if (move.phase != MovePhase::kSwitched) continue;
+    move.phase = MovePhase::kDone;
+    current->progressed = at_;
+  }
+}
+
+void PlanChanges::ending(request::Lease& lease) {
+  if (lease.arriving) give_up(lease);
+  auto* current = applying();
+  if (current == nullptr) return;
+  for (auto& move : current->moves)
+    if (move.lease == lease.id && move.phase <= MovePhase::kPreparing)
+      move.phase = MovePhase::kSkipped;
+}
+
+void PlanChanges::give_up(request::Lease& lease) {
+  CHECK(lease.arriving.has_value());
+  slices_.scrub(*lease.arriving);
+  lease.leaving.push_back(*lease.arriving);
+  lease.arriving.reset();
+}
+
+Plan& PlanChanges::plan(PlanId id) {
+  const auto found = s_.plans_.find(id);
+  CHECK_MSG(found != s_.plans_.end(), std::to_string(id.value()));
+  return found->second;
+}
+
+Plan* PlanChanges::applying() {
+  return s_.applying_.valid() ? &plan(s_.applying_) : nullptr;
+}
+
+PlannedMove& PlanChanges::preparing(LeaseId lease) {
+  auto* current = applying();
+  CHECK(current != nullptr);
+  const auto found = std::ranges::find_if(current->moves, [&](const PlannedMove& move) {
+    return move.lease == lease && move.phase == MovePhase::kPreparing;
+  });
+  CHECK_MSG(found != current->moves.end(), std::to_string(lease.value()));
+  return *found;
+}
+
+void PlanChanges::mark(GpuIndex index, bool changing) {
+  auto& gpu = s_.fleet_.gpu(index);
+  if (!gpu.node.valid() || gpu.changing == changing) return;  // its node may be deleted by now
+  gpu.changing = changing;
+  slices_.refresh(index);
+}
+
+}  // namespace tessera::control

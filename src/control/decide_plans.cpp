@@ -1,0 +1,88 @@
+#include <algorithm>
+
+#include "control/advance_plan.h"
+#include "control/decide.h"
+
+namespace tessera::control {
+namespace {
+
+using base::fail;
+
+std::string name_of_plan(PlanId id) {
+  return "plan-" + std::to_string(id.value());
+}
+
+/// A plan names places by number: each must be one that its GPU's model has, with the profile that
+/// the lease has now. Called once the GPUs are known to exist and to be divided on demand.
+bool well_formed(const State& state, const Plan& plan) {
+  const auto layouts = [&](GpuIndex gpu) -> const catalog::LayoutTable& {
+    return state.catalog().model(state.fleet().pool_of(gpu).model).layouts;
+  };
+  const auto planned = [&](GpuIndex gpu) {
+    return std::ranges::binary_search(plan.gpus, gpu, {}, &PlannedGpu::gpu);
+  };
+  if (!std::ranges::is_sorted(plan.gpus, std::less_equal<>(), &PlannedGpu::gpu)) return false;
+  for (const auto& move : plan.moves) {
+    if (!planned(move.from) || !planned(move.to) || move.phase != MovePhase::kWaiting) return false;
+    if (state.fleet().node(state.fleet().gpu(move.from).node).pool !=
+        state.fleet().node(state.fleet().gpu(move.to).node).pool)
+      return false;
+    const auto& table = layouts(move.to);
+    if (move.from_instance >= table.instances().size() ||
+        move.to_instance >= table.instances().size() ||
+        table.instance(move.from_instance).profile != table.instance(move.to_instance).profile)
+      return false;
+  }
+  return std::ranges::all_of(plan.grants, [&](const PlannedGrant& grant) {
+    return planned(grant.gpu) && grant.instance < layouts(grant.gpu).instances().size();
+  });
+}
+
+}  // namespace
+
+Decision decide_plan(const State& state, const PutPlan& command, const Actor& actor, Instant now) {
+  Plan plan = command.plan;
+  plan.id = state.next_plan();
+  plan.author = actor.name;
+  plan.made = now;
+  plan.state = PlanState::kProposed;
+  if (auto error = outdated(state, plan)) return std::unexpected(std::move(*error));
+  if (!well_formed(state, plan))
+    return fail(Reason::kInvalidLayout, "the plan names places that its GPUs do not have", {},
+                "compute a new plan");
+  Events events;
+  events.emplace_back(PlanPut{std::move(plan)});
+  return events;
+}
+
+Decision decide_plan(const State& state, const ApplyPlan& command) {
+  const auto* plan = state.find(command.plan);
+  if (plan == nullptr) return unknown("plan", name_of_plan(command.plan));
+  if (plan->state == PlanState::kApplying) return Events{};
+  if (plan->state != PlanState::kProposed)
+    return fail(Reason::kWrongState,
+                name_of_plan(plan->id) + " is " + std::string(to_string(plan->state)) +
+                    ", only a proposed plan can be applied",
+                {}, "compute a new plan");
+  if (const auto* other = state.applying())
+    return fail(Reason::kConflict, name_of_plan(other->id) + " is being applied", {},
+                "wait until it is done, or abort it");
+  if (plan->figures.forced_restarts > 0)
+    return fail(Reason::kConflict,
+                name_of_plan(plan->id) + " would have to stop " +
+                    std::to_string(plan->figures.forced_restarts) +
+                    " leases before there is room to move them",
+                {}, "compute a plan with spare GPUs");
+  if (auto error = outdated(state, *plan)) return std::unexpected(std::move(*error));
+  return Events{PlanStarted{plan->id}};
+}
+
+Decision decide_plan(const State& state, const AbortPlan& command, const Actor& actor) {
+  const auto* plan = state.find(command.plan);
+  if (plan == nullptr) return unknown("plan", name_of_plan(command.plan));
+  if (ended(plan->state)) return Events{};
+  return stop_plan(state, *plan, PlanState::kAborted, Reason::kCancelled,
+                   "aborted by " + actor.name);
+}
+
+}  // namespace tessera::control

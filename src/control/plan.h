@@ -1,0 +1,193 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/reason.h"
+#include "base/time.h"
+#include "catalog/layout.h"
+#include "fleet/slice.h"
+#include "request/request.h"
+
+/// A plan for this very fleet: which GPU gets which layout, which lease moves where, in which
+/// order, and which waiting requests get a place for it.
+///
+/// planning/ decides for GPUs in the same state and knows no leases; here each of its moves names
+/// one lease and two GPUs. A plan is an object of the control plane: stored when it was computed,
+/// applied or withdrawn by an operator, carried on by whatever agents report.
+///
+///   kProposed --apply--> kApplying --all moves done--> kDone
+///       |                    |  \--a device, node or operator is in the way--> kStopped
+///       +----- abort --------+--abort--> kAborted
+///
+/// 1. At most one plan is being applied.
+/// 2. While it is, its GPUs take no new slices, each until its last move is done.
+/// 3. A move is make before break: the lease's new slice is prepared while the old one is in use,
+///    then the lease changes over in one event, and the old slice is scrubbed like any other.
+/// 4. A plan that stops leaves every lease with a slice that works: what was being prepared is
+///    taken down, what has moved stays where it is.
+namespace tessera::control {
+
+using base::Instant;
+using base::Reason;
+using fleet::GpuIndex;
+using fleet::LeaseId;
+using request::RequestId;
+using PlanId = base::Serial<struct PlanTag>;
+
+enum class PlanState : std::uint8_t { kProposed, kApplying, kDone, kStopped, kAborted };
+std::string_view to_string(PlanState state);
+inline bool ended(PlanState state) {
+  return state >= PlanState::kDone;
+}
+
+///   kWaiting -> kPreparing -> kSwitched (the old slice is scrubbed) -> kDone
+///       \            \-> kGivenUp (the new slice could not be made, or was no longer wanted)
+///        \-> kSkipped (the lease ended first)
+enum class MovePhase : std::uint8_t {
+  kWaiting,
+  kPreparing,
+  kSwitched,
+  kDone,
+  kSkipped,
+  kGivenUp,
+};
+std::string_view to_string(MovePhase phase);
+inline bool unfinished(MovePhase phase) {
+  return phase <= MovePhase::kSwitched;
+}
+
+/// One GPU that the plan rests on.
+struct PlannedGpu {
+  GpuIndex gpu;
+  catalog::Layout before = 0;
+  catalog::Layout leased = 0;       ///< of `before`: what was held
+  catalog::Layout after = 0;        ///< what nobody holds of it is only made when it is granted
+  std::vector<std::uint64_t> held;  ///< generations that were held when the plan was made, rising
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("before", self.before);
+    visit("leased", self.leased);
+    visit("after", self.after);
+    visit("held", self.held);
+  }
+};
+
+/// One lease goes from one instance to another of the same profile in the same pool. A lease that
+/// is parked for a while has several.
+struct PlannedMove {
+  LeaseId lease;
+  GpuIndex from;
+  catalog::InstanceIndex from_instance = 0;
+  GpuIndex to;
+  catalog::InstanceIndex to_instance = 0;
+  MovePhase phase = MovePhase::kWaiting;
+  std::uint64_t old_generation = 0;  ///< of the slice it leaves, once it has begun
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("from", self.from);
+    visit("fromInstance", self.from_instance);
+    visit("to", self.to);
+    visit("toInstance", self.to_instance);
+    visit("phase", self.phase);
+    visit("oldGeneration", self.old_generation);
+  }
+  bool touches(GpuIndex gpu) const { return from == gpu || to == gpu; }
+};
+
+/// A waiting request that gets this place once the GPU's moves are done, if it still waits.
+struct PlannedGrant {
+  RequestId request;
+  GpuIndex gpu;
+  catalog::InstanceIndex instance = 0;
+  static void fields(auto& self, auto&& visit) {
+    visit("request", self.request);
+    visit("gpu", self.gpu);
+    visit("instance", self.instance);
+  }
+};
+
+/// One line of what was asked for, and how much of it the plan serves.
+struct PlannedDemand {
+  std::string text;
+  std::int64_t count = 0;
+  std::int64_t served = 0;
+  static void fields(auto& self, auto&& visit) {
+    visit("text", self.text);
+    visit("count", self.count);
+    visit("served", self.served);
+  }
+};
+
+/// What a plan achieves and what is proven about it; values and weights in millionths.
+struct PlanFigures {
+  std::int64_t served = 0, served_bound = 0;
+  std::int64_t moved = 0, moved_bound = 0;
+  std::int64_t changed = 0, changed_bound = 0;
+  bool proven = false;
+  std::int64_t forced_restarts = 0;  ///< leases that could only be stopped; never applied
+  std::int64_t peak_extra = 0;       ///< leases parked at the same moment
+  base::Duration solving{};
+  static void fields(auto& self, auto&& visit) {
+    visit("served", self.served);
+    visit("servedBound", self.served_bound);
+    visit("moved", self.moved);
+    visit("movedBound", self.moved_bound);
+    visit("changed", self.changed);
+    visit("changedBound", self.changed_bound);
+    visit("proven", self.proven);
+    visit("forcedRestarts", self.forced_restarts);
+    visit("peakExtra", self.peak_extra);
+    visit("solving", self.solving);
+  }
+};
+
+struct Plan {
+  PlanId id;
+  std::string author;
+  Instant made{};
+  std::uint64_t revision = 0;  ///< of the state it was computed from
+  PlanState state = PlanState::kProposed;
+  std::optional<Reason> reason;    ///< why it stopped
+  std::string message;             ///< the same for people
+  Instant started{};               ///< epoch until applied
+  Instant progressed{};            ///< when a move last went on
+  Instant ended{};                 ///< epoch until ended
+  std::uint32_t max_parallel = 0;  ///< moves at the same moment; 0: any number
+  PlanFigures figures;
+  std::vector<PlannedGpu> gpus;    ///< by rising index
+  std::vector<PlannedMove> moves;  ///< in order
+  std::vector<PlannedGrant> grants;
+  std::vector<PlannedDemand> demands;
+  std::vector<std::string> notes;  ///< what could not be planned for, for people
+
+  static void fields(auto& self, auto&& visit) {
+    visit("id", self.id);
+    visit("author", self.author);
+    visit("made", self.made);
+    visit("revision", self.revision);
+    visit("state", self.state);
+    visit("reason", self.reason);
+    visit("message", self.message);
+    visit("started", self.started);
+    visit("progressed", self.progressed);
+    visit("ended", self.ended);
+    visit("maxParallel", self.max_parallel);
+    visit("figures", self.figures);
+    visit("gpus", self.gpus);
+    visit("moves", self.moves);
+    visit("grants", self.grants);
+    visit("demands", self.demands);
+    visit("notes", self.notes);
+  }
+};
+
+/// How long a plan may stand still before it is stopped.
+inline constexpr base::Duration kPlanPatience = std::chrono::minutes(30);
+/// Plans kept in memory; the journal keeps them for ever.
+inline constexpr std::size_t kPlansKept = 16;
+
+}  // namespace tessera::control

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "control/invariants.h"
+#include "control/state.h"
+#include "control/step.h"
+#include "tenancy/tier.h"
+
+/// For tests of plans: a pool of H100s on two nodes whose leases may be moved, agents that do what
+/// they are told when the test says so, and every invariant after every step.
+namespace tessera::control {
+
+class PlanWorld : public testing::Test {
+ protected:
+  static inline const tenancy::Actor kAdmin{"admin", tenancy::Role::kAdmin, ""};
+
+  PlanWorld() {
+    for (auto tier : tenancy::default_tiers()) {
+      tier.movable = true;
+      ok(PutTier{tier});
+    }
+    using catalog::Technology;
+    ok(PutPool{{.name = "h100",
+                .model = *state_.catalog().find("H100-80GB-SXM5"),
+                .tiers = {"production"},
+                .technologies = {Technology::kMig, Technology::kWhole}}});
+    ok(PutTeam{{.name = "vision"}});
+    ok(PutNode{"node-1", "h100", 2, {}, {}});
+    ok(PutNode{"node-2", "h100", 1, {}, {}});
+    work("node-1");
+    work("node-2");
+  }
+
+  base::Result<Record> run(const Command& command, const tenancy::Actor& actor = kAdmin) {
+    auto record = step(state_, command, actor, now_);
+    if (record)
+      for (const auto& invariant : invariants_) {
+        const auto broken = invariant->check(state_, *record);
+        EXPECT_FALSE(broken) << invariant->name() << ": " << *broken;
+      }
+    return record;
+  }
+  Record ok(const Command& command, const tenancy::Actor& actor = kAdmin) {
+    auto record = run(command, actor);
+    EXPECT_TRUE(record) << base::to_string(record.error());
+    return record ? *record : Record{};
+  }
+  Reason refused(const Command& command) {
+    const auto record = run(command);
+    EXPECT_FALSE(record);
+    return record ? Reason::kInternal : record.error().reason;
+  }
+
+  /// The node's agent does at once what the target says, or fails at what it has to make.
+  void work(const std::string& node, fleet::SliceStatus made = fleet::SliceStatus::kReady) {
+    const auto target = target_of(state_, *state_.fleet().find_node(node));
+    fleet::NodeReport report{.node = node, .boot = "boot-1"};
+    for (const auto& gpu : target.gpus) {
+      fleet::GpuReport said{.number = gpu.number,
+                            .uuid = "GPU-" + node + "-" + std::to_string(gpu.number)};
+      for (const auto& slice : gpu.slices) {
+        const auto status = slice.phase == fleet::SlicePhase::kPreparing ? made
+                            : slice.phase == fleet::SlicePhase::kInUse ? fleet::SliceStatus::kReady
+                                                                       : fleet::SliceStatus::kClean;
+        said.slices.push_back({slice.generation, status,
+                               "MIG-" + node + "-" + std::to_string(gpu.number) + "-" +
+                                   std::to_string(slice.generation),
+                               "the driver refused"});
+      }
+      report.gpus.push_back(std::move(said));
+    }
+    ok(Report{report}, {"agent", tenancy::Role::kAgent, node});
+  }
+  void work_all() {
+    work("node-1");
+    work("node-2");
+  }
+
+  RequestId submit(std::int64_t gib) {
+    const auto id = state_.next_request();
+    ok(Submit{"vision",
+              "",
+              {.memory = base::MiB(gib * 1024),
+               .isolation = catalog::Isolation::kPartition,
+               .duration = std::chrono::hours(8)},
+              ""});
+    return id;
+  }
+  const request::Request& request(RequestId id) { return *state_.find(id); }
+  const request::Lease& lease_of(RequestId id) { return *state_.find(request(id).lease); }
+  GpuIndex gpu(const std::string& name) { return *state_.fleet().find_gpu(name); }
+  bool open(const std::string& name) { return state_.index().open(gpu(name)); }
+  const Plan& plan(PlanId id) { return *state_.find(id); }
+
+  PlannedGpu planned(GpuIndex index) {
+    PlannedGpu planned{.gpu = index};
+    for (const auto& slice : state_.fleet().gpu(index).slices)
+      if (slice.phase != fleet::SlicePhase::kIdle) planned.held.push_back(slice.generation);
+    return planned;
+  }
+  /// A plan that moves a request's lease to the same place of another GPU.
+  Plan move_of(RequestId id, const std::string& to) {
+    const auto& lease = lease_of(id);
+    const auto& at = lease.slices.front();
+    const auto instance = std::get<fleet::MigSlice>(at.shape).instance;
+    Plan plan{.gpus = {planned(at.gpu), planned(gpu(to))},
+              .moves = {{.lease = lease.id,
+                         .from = at.gpu,
+                         .from_instance = instance,
+                         .to = gpu(to),
+                         .to_instance = instance}}};
+    if (plan.gpus[1].gpu < plan.gpus[0].gpu) std::swap(plan.gpus[0], plan.gpus[1]);
+    return plan;
+  }
+  PlanId put(const Plan& plan) {
+    const auto id = state_.next_plan();
+    ok(PutPlan{plan});
+    return id;
+  }
+
+  State state_{std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in())};
+  std::vector<std::unique_ptr<Invariant>> invariants_ = all_invariants();
+  Instant now_{};
+};
+
+}  // namespace tessera::control
