@@ -2,8 +2,8 @@ import { effect, signal } from "@preact/signals";
 import { Problem } from "./api/client";
 
 /** Where we are: #/VIEW or #/VIEW/NAME. */
-export type View = "fleet" | "requests" | "new" | "capacity";
-export const kViews: readonly View[] = ["fleet", "requests", "new", "capacity"];
+export type View = "fleet" | "requests" | "new" | "capacity" | "plan";
+export const kViews: readonly View[] = ["fleet", "requests", "new", "capacity", "plan"];
 
 export interface Route {
   view: View;

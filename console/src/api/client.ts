@@ -1,4 +1,15 @@
-import type { Capacity, Explanation, Lease, List, Need, ProblemBody, Request, WhoAmI } from "./types";
+import type {
+  Capacity,
+  Explanation,
+  Lease,
+  List,
+  Need,
+  Plan,
+  PlanOrder,
+  ProblemBody,
+  Request,
+  WhoAmI,
+} from "./types";
 
 /** A refusal by the server, or its absence (status 0). */
 export class Problem extends Error {
@@ -89,6 +100,13 @@ export class Client {
   }
   capacity(): Promise<Capacity> {
     return this.send("GET", "/v1/capacity");
+  }
+
+  plan(order: PlanOrder, dryRun: boolean): Promise<Plan> {
+    return this.send("POST", `/v1/plans${dryRun ? "?dryRun=true" : ""}`, order);
+  }
+  planVerb(plan: string, verb: "apply" | "abort"): Promise<Plan> {
+    return this.send("POST", `/v1/plans/${encodeURIComponent(plan)}/${verb}`, {});
   }
 
   submit(need: Need): Promise<Request> {

@@ -46,7 +46,7 @@ export type Gpu = Base<
     uuid?: string | null;
     health: string;
     detail?: string | null;
-    state: "ready" | "away" | "cordoned";
+    state: "ready" | "away" | "cordoned" | "changing";
     technology?: Technology | null;
     memory: string;
     memorySlices: number;
@@ -191,6 +191,60 @@ export type Node = Base<
   { phase: string; cordoned: boolean; gpus?: number; cpuUsed?: string | number; memoryUsed?: string }
 >;
 
+export interface PlannedSlice extends Span {
+  profile: string;
+  use: "leased" | "planned" | "free";
+  lease?: string; // where the plan moves it
+  request?: string; // that gets this place
+}
+export interface PlannedGpu {
+  gpu: string;
+  pool: string;
+  model: string;
+  axis: number;
+  changing: boolean;
+  before: PlannedSlice[];
+  after: PlannedSlice[];
+}
+export interface PlannedPlace {
+  gpu: string | null;
+  profile: string | null;
+  start: number | null;
+}
+
+export type Plan = Base<
+  "Plan",
+  { maxParallel: number },
+  {
+    state: "proposed" | "applying" | "done" | "stopped" | "aborted";
+    reason: string | null;
+    message: string | null;
+    revision: number;
+    served: number;
+    servedBound: number;
+    moved: number;
+    movedBound: number;
+    changedGpus: number;
+    changedBound: number;
+    proven: boolean;
+    forcedRestarts: number;
+    peakExtra: number;
+    solveSeconds: number;
+    progress: { moves: number; done: number; skipped: number };
+    demand: { text: string; count: number; served: number }[];
+    gpus: PlannedGpu[];
+    moves: { lease: string; team: string | null; from: PlannedPlace; to: PlannedPlace; state: string }[];
+    grants: (PlannedPlace & { request: string })[];
+    notes: string[];
+  }
+>;
+/** What a plan is to serve. */
+export interface PlanOrder {
+  waiting: boolean;
+  spareGpus: number;
+  demand: { profile?: string; memory?: string; count: number }[];
+}
+
 export interface Kinds {
   Gpu: Gpu;
   Request: Request;
@@ -199,6 +253,7 @@ export interface Kinds {
   Team: Team;
   Pool: Pool;
   Node: Node;
+  Plan: Plan;
 }
 export type KindName = keyof Kinds;
 export type AnyObject = Kinds[KindName];

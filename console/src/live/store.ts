@@ -45,7 +45,7 @@ export class Collection<T extends { metadata: { name: string } }> {
   }
 }
 
-export const kKinds: readonly KindName[] = ["Gpu", "Request", "Lease", "Tier", "Team", "Pool", "Node"];
+export const kKinds: readonly KindName[] = ["Gpu", "Request", "Lease", "Tier", "Team", "Pool", "Node", "Plan"];
 export const kPaths: Record<KindName, string> = {
   Gpu: "/v1/gpus",
   Request: "/v1/requests",
@@ -54,6 +54,7 @@ export const kPaths: Record<KindName, string> = {
   Team: "/v1/teams",
   Pool: "/v1/pools",
   Node: "/v1/nodes",
+  Plan: "/v1/plans",
 };
 
 type Collections = { [K in KindName]: Collection<Kinds[K]> };
@@ -74,6 +75,7 @@ export class Store {
       Team: make<"Team">(),
       Pool: make<"Pool">(),
       Node: make<"Node">(),
+      Plan: make<"Plan">(),
     };
   }
 

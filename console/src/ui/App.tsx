@@ -5,6 +5,7 @@ import { CapacityView } from "../views/CapacityView";
 import { FleetView } from "../views/FleetView";
 import { Login } from "../views/Login";
 import { NewRequestView } from "../views/NewRequestView";
+import { PlanView } from "../views/PlanView";
 import { RequestsView } from "../views/RequestsView";
 import { Help } from "./Help";
 import { Icon, Mosaic } from "./Icon";
@@ -14,8 +15,9 @@ const kTitles: Record<View, string> = {
   requests: "Requests",
   new: "New request",
   capacity: "Tiers and capacity",
+  plan: "Plan",
 };
-const kKeys: Record<string, View> = { f: "fleet", r: "requests", n: "new", c: "capacity" };
+const kKeys: Record<string, View> = { f: "fleet", r: "requests", n: "new", c: "capacity", p: "plan" };
 
 function typing(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
@@ -118,6 +120,8 @@ function CurrentView() {
       return <NewRequestView />;
     case "capacity":
       return <CapacityView />;
+    case "plan":
+      return <PlanView />;
     default:
       return <FleetView />;
   }

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Plan } from "../api/types";
+import { demandOf, kPicture, pictureOf, verdictOf } from "./plan";
+
+const plan: Plan = {
+  kind: "Plan",
+  metadata: { name: "plan-1" },
+  spec: { maxParallel: 8 },
+  status: {
+    state: "proposed",
+    reason: null,
+    message: null,
+    revision: 7,
+    served: 1,
+    servedBound: 1,
+    moved: 1,
+    movedBound: 1,
+    changedGpus: 2,
+    changedBound: 2,
+    proven: true,
+    forcedRestarts: 0,
+    peakExtra: 0,
+    solveSeconds: 0.021,
+    progress: { moves: 1, done: 0, skipped: 0 },
+    demand: [{ text: "waiting for 7g.80gb or more", count: 1, served: 1 }],
+    gpus: [
+      {
+        gpu: "node-1/0",
+        pool: "h100",
+        model: "H100-80GB-SXM5",
+        axis: 8,
+        changing: false,
+        before: [{ profile: "2g.20gb", start: 0, size: 2, use: "leased", lease: "lease-4" }],
+        after: [{ profile: "7g.80gb", start: 0, size: 8, use: "planned", request: "req-9" }],
+      },
+      {
+        gpu: "node-1/1",
+        pool: "h100",
+        model: "H100-80GB-SXM5",
+        axis: 8,
+        changing: false,
+        before: [{ profile: "2g.20gb", start: 0, size: 2, use: "leased" }],
+        after: [
+          { profile: "2g.20gb", start: 0, size: 2, use: "leased" },
+          { profile: "2g.20gb", start: 2, size: 2, use: "leased", lease: "lease-4" },
+        ],
+      },
+    ],
+    moves: [
+      {
+        lease: "lease-4",
+        team: "vision",
+        from: { gpu: "node-1/0", profile: "2g.20gb", start: 0 },
+        to: { gpu: "node-1/1", profile: "2g.20gb", start: 2 },
+        state: "waiting",
+      },
+    ],
+    grants: [{ gpu: "node-1/0", profile: "7g.80gb", start: 0, request: "req-9" }],
+    notes: [],
+  },
+};
+
+test("lines that say nothing are no demand", () => {
+  assert.deepEqual(
+    demandOf([
+      { what: "", count: "3" },
+      { what: " 2g.20gb ", count: "3" },
+      { what: "18GiB", count: "1" },
+    ]),
+    [
+      { profile: "2g.20gb", count: 3 },
+      { memory: "18GiB", count: 1 },
+    ],
+  );
+});
+
+test("a proven plan says so, another one names its gap", () => {
+  assert.match(verdictOf(plan).achieves, /^Serves 1 of 1 asked for; moves 1 lease and changes 2 GPUs\.$/);
+  assert.match(verdictOf(plan).proof, /^Proven in 0\.02 s/);
+  const open = { ...plan, status: { ...plan.status, proven: false, servedBound: 3 } };
+  assert.match(verdictOf(open).proof, /at most 3 can be served \(gap 2\)/);
+});
+
+test("a GPU is drawn to scale, and a lease's way leads from today to tomorrow", () => {
+  const picture = pictureOf(plan);
+  assert.equal(picture.rows.length, 2);
+  assert.equal(picture.rows[0]?.before[0]?.width, kPicture.bar / 4);
+  assert.equal(picture.arrows.length, 1);
+  const [arrow] = picture.arrows;
+  assert.equal(arrow?.team, "vision");
+  const target = picture.rows[1]?.after[1];
+  assert.ok(target && arrow?.path.endsWith(`${target.x - 3} ${target.y + target.height / 2}`));
+});

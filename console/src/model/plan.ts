@@ -1,0 +1,121 @@
+import type { Plan, PlannedGpu, PlannedSlice } from "../api/types";
+
+/** A line of the what-if form. */
+export interface Wish {
+  what: string; // "2g.20gb" or "18GiB"
+  count: string;
+}
+
+/** The lines that say something, as the API takes them; a profile is told by its "g.". */
+export function demandOf(wishes: readonly Wish[]): { profile?: string; memory?: string; count: number }[] {
+  return wishes
+    .filter((wish) => wish.what.trim() !== "")
+    .map((wish) => {
+      const what = wish.what.trim();
+      const count = Math.max(0, Math.trunc(Number(wish.count) || 0));
+      return what.includes("g.") ? { profile: what, count } : { memory: what, count };
+    });
+}
+
+const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;
+
+/** What the plan achieves, and how good it is known to be. */
+export function verdictOf(plan: Plan): { achieves: string; proof: string } {
+  const { served, servedBound, moved, movedBound, changedGpus, changedBound, proven, solveSeconds } =
+    plan.status;
+  const asked = plan.status.demand.reduce((sum, line) => sum + line.count, 0);
+  const achieves =
+    asked === 0
+      ? "Nothing was asked for."
+      : `Serves ${served} of ${asked} asked for; moves ${plural(moved, "lease")} and changes ${plural(changedGpus, "GPU")}.`;
+  if (proven)
+    return {
+      achieves,
+      proof: `Proven in ${solveSeconds.toFixed(2)} s: no plan serves more, and none that serves as much moves less or changes fewer GPUs. The gap is 0.`,
+    };
+  return {
+    achieves,
+    proof: `Not proven in ${solveSeconds.toFixed(1)} s: at most ${servedBound} can be served (gap ${servedBound - served}); a plan that serves as much moves at least ${movedBound} and changes at least ${changedBound} GPUs.`,
+  };
+}
+
+/** Where a GPU of the plan is drawn, today at the left and tomorrow at the right. */
+export const kPicture = { label: 104, bar: 300, between: 132, row: 26, gap: 12, head: 24 };
+
+export interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  slice: PlannedSlice;
+}
+export interface PictureRow {
+  gpu: PlannedGpu;
+  y: number;
+  before: Box[];
+  after: Box[];
+}
+export interface Arrow {
+  lease: string;
+  team: string | null;
+  path: string;
+  x: number; // where it begins
+  y: number;
+}
+export interface Picture {
+  width: number;
+  height: number;
+  rows: PictureRow[];
+  arrows: Arrow[];
+}
+
+function boxes(gpu: PlannedGpu, slices: readonly PlannedSlice[], left: number, y: number): Box[] {
+  const unit = kPicture.bar / Math.max(1, gpu.axis);
+  return slices.map((slice) => ({
+    x: left + slice.start * unit,
+    y,
+    width: slice.size * unit,
+    height: kPicture.row,
+    slice,
+  }));
+}
+
+/** Only leases have a way; it begins where a lease is today and ends where it is tomorrow. */
+export function pictureOf(plan: Plan): Picture {
+  const right = kPicture.label + kPicture.bar + kPicture.between;
+  const rows = plan.status.gpus.map((gpu, index) => {
+    const y = kPicture.head + index * (kPicture.row + kPicture.gap);
+    return {
+      gpu,
+      y,
+      before: boxes(gpu, gpu.before, kPicture.label, y),
+      after: boxes(gpu, gpu.after, right, y),
+    };
+  });
+  const arrows: Arrow[] = [];
+  for (const row of rows)
+    for (const from of row.before) {
+      const { lease } = from.slice;
+      if (!lease) continue;
+      const to = rows.flatMap((other) => other.after).find((box) => box.slice.lease === lease);
+      if (!to) continue;
+      const x = from.x + from.width / 2;
+      const y = from.y + from.height / 2;
+      const end = to.y + to.height / 2;
+      const bend = kPicture.label + kPicture.bar + kPicture.between / 2;
+      arrows.push({
+        lease,
+        team: plan.status.moves.find((move) => move.lease === lease)?.team ?? null,
+        path: `M${x} ${y} C${bend} ${y} ${bend} ${end} ${to.x - 3} ${end}`,
+        x,
+        y,
+      });
+    }
+  return {
+    width: right + kPicture.bar,
+    height: kPicture.head + rows.length * (kPicture.row + kPicture.gap),
+    rows,
+    arrows,
+  };
+}
