@@ -21,7 +21,7 @@ const kTypes = {
 const kPolicy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
   "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const kLists = ["gpus", "requests", "leases", "tiers", "teams", "pools", "nodes"];
+const kLists = ["gpus", "requests", "leases", "tiers", "teams", "pools", "nodes", "plans"];
 
 function answer(response, status, body) {
   const type = body?.problem ? "application/problem+json" : "application/json";

@@ -213,6 +213,7 @@ export class World {
   list(kind) {
     if (kind === "gpus") return this.gpus().map((g) => this.gpuObject(g));
     if (kind === "teams") return [...this.teams.values()].map((t) => this.teamObject(t));
+    if (kind === "plans") return []; // the pretended server computes none
     return [...this[kind].values()];
   }
 

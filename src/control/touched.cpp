@@ -56,7 +56,10 @@ class Touched {
   }
   void operator()(const SliceReady& event) { add_gpu(event.gpu); }
   void operator()(const SliceFailed& event) { add_gpu(event.gpu); }
-  void operator()(const SliceFreed& event) { add_gpu(event.gpu); }
+  void operator()(const SliceFreed& event) {
+    add_gpu(event.gpu);
+    if (const auto* plan = state_.applying()) add("Plan", plan_name(plan->id));
+  }
   void operator()(const LeaseActivated& event) { add_lease(event.lease); }
   void operator()(const LeaseExpiring& event) { add_lease(event.lease); }
   void operator()(const LeaseRenewed& event) { add_lease(event.lease); }

@@ -90,6 +90,37 @@ TEST(AuditorTest, FindsAStrangerEndingALease) {
   EXPECT_THAT(found(planted), HasSubstr("ended by another team"));
 }
 
+/// A move that breaks before it has made.
+TEST(AuditorTest, FindsALeaseThatChangesOverTooSoon) {
+  const auto planted = [] {
+    Hooks hooks;
+    hooks.on_record = [](control::Record& record) {
+      for (std::size_t i = 0; i < record.events.size(); ++i)
+        if (const auto* moving = std::get_if<control::LeaseMoving>(&record.events[i])) {
+          const control::LeaseMoved moved{moving->lease, "before", "after"};
+          record.events.insert(record.events.begin() + static_cast<std::ptrdiff_t>(i) + 1, moved);
+          return;
+        }
+    };
+    return hooks;
+  };
+  EXPECT_THAT(found(planted), HasSubstr("changed over to a slice that is not ready"));
+}
+
+/// A plan that goes on without telling: its GPUs look free to everyone else.
+TEST(AuditorTest, FindsAPlanThatNobodyStarted) {
+  const auto planted = [] {
+    Hooks hooks;
+    hooks.on_record = [](control::Record& record) {
+      std::erase_if(record.events, [](const control::Event& event) {
+        return std::holds_alternative<control::PlanStarted>(event);
+      });
+    };
+    return hooks;
+  };
+  EXPECT_THAT(found(planted), HasSubstr("Books"));
+}
+
 /// A disk that loses the last thing it promised to keep.
 TEST(AuditorTest, FindsARecordForgottenByTheJournal) {
   const auto planted = [] {

@@ -85,6 +85,7 @@ tenancy::Tier any_tier() {
   if (between(0, 1) == 1)
     tier.auto_approval = tenancy::AutoApproval{any_gpus(100'000), any_duration()};
   tier.teams = any_names();
+  tier.movable = between(0, 1) == 1;
   return tier;
 }
 

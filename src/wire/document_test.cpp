@@ -46,6 +46,7 @@ spec:
   notice: 5m
   autoApprove: {share: "0.5", duration: 4h}
   teams: [vision, speech]
+  movable: true
 )");
   EXPECT_EQ(tier.name, "gold");
   EXPECT_EQ(tier.isolation, catalog::Isolation::kPartition);
@@ -58,6 +59,7 @@ spec:
   ASSERT_TRUE(tier.auto_approval);
   EXPECT_EQ(tier.auto_approval->share.count(), 10'500);
   EXPECT_EQ(tier.teams.size(), 2u);
+  EXPECT_TRUE(tier.movable);
 }
 
 TEST(Document, FillsInATier) {
@@ -68,6 +70,10 @@ TEST(Document, FillsInATier) {
   EXPECT_EQ(tier.default_duration, 1h);
   EXPECT_TRUE(tier.teams.empty());
   EXPECT_FALSE(tier.auto_approval);
+  EXPECT_TRUE(tier.movable) << "shared in software";
+  EXPECT_FALSE(
+      only<tenancy::Tier>("{kind: Tier, metadata: {name: t}, spec: {isolation: partition}}")
+          .movable);
 }
 
 TEST(Document, ReadsATeam) {

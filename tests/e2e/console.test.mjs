@@ -298,12 +298,36 @@ test("dark is dark, light is light, and the toggle wins over the system", async 
   await page.close();
 });
 
+test("a what-if shows what a plan would do and keeps none; one that is kept can be applied", async (t) => {
+  if ((await call("GET", "/version")).version.endsWith("-mock")) return t.skip("the mock plans nothing");
+  const page = await signedIn(browser.context, "plan");
+  await page.getByLabel("Demand 1: a profile or an amount of memory").fill("1g.10gb");
+  await page.getByLabel("Demand 1: how many").fill("2");
+  await page.getByRole("button", { name: "What if?" }).click();
+  const verdict = page.locator(".plan-verdict");
+  await verdict.waitFor();
+  assert.match(await verdict.innerText(), /^Serves \d+ of \d+ asked for; moves \d+ leases? and changes \d+ GPUs?\.$/);
+  assert.match(await page.locator(".plan-proof").innerText(), /Proven in .* The gap is 0\./);
+  assert.deepEqual((await call("GET", "/plans")).items, [], "a dry run leaves no trace");
+
+  await page.getByRole("button", { name: "Compute and keep" }).click();
+  await page.waitForURL(/#\/plan\/plan-\d+$/);
+  const name = page.url().split("/").at(-1);
+  await page.getByRole("button", { name: `Apply ${name}` }).click();
+  const over = ["done", "stopped"];
+  await eventually("the plan ends", async () => (await call("GET", `/plans/${name}`)).status.state, (state) =>
+    over.includes(state),
+  );
+  await page.locator("#plan-title .plan-state", { hasText: /done|stopped/ }).waitFor();
+  await page.close();
+});
+
 for (const scheme of ["light", "dark"])
   test(`no accessibility violation in any view, ${scheme}`, async () => {
     const page = await signedIn(browser.context);
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     const found = [];
-    for (const view of ["fleet", "requests", "new", "capacity"]) {
+    for (const view of ["fleet", "requests", "new", "capacity", "plan"]) {
       await page.goto(`${base}/#/${view}`);
       await page.waitForTimeout(600);
       found.push(...(await accessibilityViolations(page)).map((text) => `${view}: ${text}`));

@@ -75,6 +75,7 @@ export class Store {
       Team: make<"Team">(),
       Pool: make<"Pool">(),
       Node: make<"Node">(),
+      Plan: make<"Plan">(),
     };
   }
 

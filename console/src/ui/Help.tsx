@@ -8,6 +8,7 @@ const kShortcuts: [string, [string, string][]][] = [
       ["f", "Fleet"],
       ["r", "Requests"],
       ["n", "New request"],
+      ["p", "Plan"],
       ["c", "Tiers and capacity"],
       ["/", "Filter"],
       ["t", "Light or dark"],
