@@ -2,12 +2,11 @@
 
 #include <fmt/core.h>
 
+#include "app/benchmarks.h"
 #include "app/commands.h"
 #include "app/output.h"
 #include "app/terminal.h"
-#include "simulation/inflation.h"
 #include "simulation/run.h"
-#include "simulation/trace.h"
 
 namespace tessera::app {
 namespace {
@@ -17,9 +16,9 @@ using wire::Json;
 struct SimulateOptions {
   std::uint64_t seeds = 0;
   std::uint64_t seed = 1;
-  std::string nodes;
-  std::string pods;
-  double inflate = 1.3;
+  TraceOptions trace;
+  bool churn = false;
+  ChurnCommandOptions churning;
   Format format = Format::kTable;
 };
 
@@ -74,41 +73,27 @@ int simulate_seeds(const SimulateOptions& options) {
   return kRefused;
 }
 
-base::Result<simulation::InflationResult> inflate(const SimulateOptions& options) {
-  const auto nodes = simulation::read_trace_nodes(options.nodes);
-  if (!nodes) return std::unexpected(nodes.error());
-  const auto pods = simulation::read_trace_pods(options.pods);
-  if (!pods) return std::unexpected(pods.error());
-  return simulation::inflate(
-      *nodes, *pods,
-      {.seed = options.seed, .inflate_percent = static_cast<int>(options.inflate * 100 + 0.5)});
-}
-
-int replay_trace(const SimulateOptions& options) {
-  const auto result = inflate(options);
-  if (!result) {
-    print_error(result.error());
-    return kRefused;
-  }
-  const auto fleet = static_cast<double>(result->fleet_milli_gpus) / 1000;
-  if (options.format == Format::kJson || options.format == Format::kYaml) {
-    Json json{{"seed", options.seed},     {"gpus", fleet},        {"arrived", result->arrived},
-              {"placed", result->placed}, {"lost", result->lost}, {"allocation", Json::object()}};
-    for (const auto& [percent, allocated] : result->allocation)
-      json["allocation"][std::to_string(percent)] = allocated;
-    print_object(json, options.format);
-    return kDone;
-  }
-  fmt::print("{} GPUs; of {} pods {} placed, {} lost\n\nARRIVED  ALLOCATED\n", fleet,
-             result->arrived, result->placed, result->lost);
-  for (const auto& [percent, allocated] : result->allocation)
-    fmt::print("{:>6}%  {:>8.2f}%  {}\n", percent, allocated,
-               std::string(static_cast<std::size_t>(allocated / 2), '#'));
-  return kDone;
-}
-
 int simulate(const SimulateOptions& options) {
-  return options.nodes.empty() ? simulate_seeds(options) : replay_trace(options);
+  if (options.churn) return run_churn(options.churning, options.seed, options.format);
+  if (!options.trace.nodes.empty()) return pack_trace(options.trace, options.seed, options.format);
+  return simulate_seeds(options);
+}
+
+CLI::Option* add_churn_options(CLI::App& command, SimulateOptions& options) {
+  auto* churn = command.add_flag("--churn", options.churn,
+                                 "Arrivals and departures of MIG instances, policy by policy");
+  command.add_option("--gpus", options.churning.gpus, "Churn: H100s in the fleet")
+      ->check(CLI::Range(1, 4096))
+      ->needs(churn)
+      ->capture_default_str();
+  command
+      .add_option("--load", options.churning.load,
+                  "Churn: memory slices asked for at once, as a part of the fleet's")
+      ->check(CLI::Range(0.01, 2.0))
+      ->needs(churn)
+      ->capture_default_str();
+  command.add_option("--policy", options.churning.policy, "Churn: one policy alone")->needs(churn);
+  return churn;
 }
 
 }  // namespace
@@ -116,23 +101,28 @@ int simulate(const SimulateOptions& options) {
 void add_simulate_command(Program& program) {
   const auto options = std::make_shared<SimulateOptions>();
   auto* command = program.cli.add_subcommand(
-      "simulate", "Run whole fleets under a virtual clock with faults, or replay a trace");
+      "simulate", "Run whole fleets under a virtual clock with faults, pack a trace, or churn");
   auto* seeds = command->add_option("--seeds", options->seeds, "Fleets to run, one per seed")
                     ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}));
   command->add_option("--seed", options->seed, "The first seed")->capture_default_str();
-  auto* nodes = command->add_option("--nodes", options->nodes, "Trace: CSV of the nodes");
-  auto* pods = command->add_option("--pods", options->pods, "Trace: CSV of the pods");
+  auto* nodes = command->add_option("--nodes", options->trace.nodes, "Trace: CSV of the nodes");
+  auto* pods = command->add_option("--pods", options->trace.pods, "Trace: CSV of the pods");
   command
-      ->add_option("--inflate", options->inflate,
+      ->add_option("--inflate", options->trace.inflate,
                    "Trace: pods are drawn until they ask for so many times the fleet's GPUs")
       ->check(CLI::Range(0.01, 10.0))
       ->capture_default_str();
+  command
+      ->add_option("--max-moved", options->trace.max_moved,
+                   "Trace: moves in all, as a part of the pods that run, to make room: 1%")
+      ->capture_default_str();
   nodes->needs(pods)->excludes(seeds);
   pods->needs(nodes);
+  add_churn_options(*command, *options)->excludes(seeds)->excludes(nodes);
   add_format_option(*command, options->format);
   command->callback([&program, options] {
-    if (options->seeds == 0 && options->nodes.empty())
-      throw CLI::RequiredError("--seeds N, or --nodes FILE --pods FILE");
+    if (options->seeds == 0 && options->trace.nodes.empty() && !options->churn)
+      throw CLI::RequiredError("--seeds N, or --nodes FILE --pods FILE, or --churn");
     program.chosen = [options] { return simulate(*options); };
   });
 }

@@ -1,62 +1,14 @@
 #include "simulation/inflation.h"
 
 #include <algorithm>
-#include <set>
-#include <string>
 
-#include "base/check.h"
 #include "base/random.h"
-#include "control/decide.h"
-#include "control/step.h"
+#include "simulation/filling.h"
+#include "simulation/make_room.h"
+#include "simulation/packing_bound.h"
 
 namespace tessera::simulation {
 namespace {
-
-using namespace std::chrono_literals;
-using catalog::Isolation;
-using catalog::Technology;
-using control::State;
-
-const tenancy::Actor kSystem{"simulation", tenancy::Role::kAdmin, {}};
-constexpr auto kTeam = "trace";
-constexpr auto kTier = "batch";
-constexpr base::Instant kNow{};
-
-/// The models that the nodes have. The trace tells a model by name alone: no MIG, no sizes.
-std::shared_ptr<const catalog::Catalog> catalog_of(const std::vector<TraceNode>& nodes) {
-  std::set<std::string> keys;
-  for (const auto& node : nodes)
-    if (node.gpus > 0) keys.insert(node.model);
-  std::vector<catalog::GpuModel> models;
-  for (const auto& key : keys) models.push_back({.key = key, .product = key});
-  return std::make_shared<const catalog::Catalog>(std::move(models));
-}
-
-/// The fleet as documents: one pool per model, one tier that shares a GPU's time, without
-/// oversubscription, or gives it whole.
-control::Apply documents_of(const catalog::Catalog& catalog, const std::vector<TraceNode>& nodes) {
-  control::Apply apply;
-  apply.documents.push_back(
-      control::PutTier{{.name = kTier,
-                        .isolation = Isolation::kShared,
-                        .technologies = {Technology::kTimeSlicing, Technology::kWhole},
-                        .oversubscription = 1,
-                        .max_tenants = 64,
-                        .default_duration = 24h,
-                        .max_duration = 24h}});
-  for (std::size_t i = 0; i < catalog.models().size(); ++i)
-    apply.documents.push_back(
-        control::PutPool{{.name = catalog.models()[i].key,
-                          .model = catalog::ModelIndex(i),
-                          .tiers = {kTier},
-                          .technologies = {Technology::kTimeSlicing, Technology::kWhole}}});
-  for (const auto& node : nodes)
-    if (node.gpus > 0)
-      apply.documents.push_back(
-          control::PutNode{node.name, node.model, node.gpus, node.cpu, node.memory});
-  apply.documents.push_back(control::PutTeam{{.name = kTeam}});
-  return apply;
-}
 
 /// Indices of the pods in the order of their arrival.
 std::vector<std::size_t> arrivals(const std::vector<TracePod>& pods, std::int64_t wanted,
@@ -77,81 +29,84 @@ std::vector<std::size_t> arrivals(const std::vector<TracePod>& pods, std::int64_
   return order;
 }
 
-/// The fleet while it fills.
-class Filling {
+/// The protocol while it runs.
+class Inflation {
  public:
-  Filling(const std::vector<TraceNode>& nodes, std::shared_ptr<const catalog::Catalog> catalog)
-      : state_(std::move(catalog)) {
-    run(documents_of(state_.catalog(), nodes));
-    for (const auto& node : nodes)
-      if (node.gpus > 0)
-        run(control::Report{{.node = node.name, .boot = "1"}},
-            {node.name, tenancy::Role::kAgent, node.name});
+  Inflation(const std::vector<TraceNode>& nodes, const InflationOptions& options,
+            const std::function<void(int)>& progress, InflationResult& result)
+      : nodes_(nodes),
+        options_(options),
+        progress_(progress),
+        result_(result),
+        filling_(nodes),
+        room_maker_(filling_) {}
+
+  void arrive(const TracePod& pod) {
+    for (; (asked_ + pod.milli_gpus()) * 100 > result_.fleet_milli_gpus * next_percent_;
+         next_percent_ += 10)
+      note(next_percent_);
+    ++result_.arrived;
+    asked_ += pod.milli_gpus();
+    arrived_.push_back(&pod);
+    if (!finds_room(pod)) return;
+    ++result_.placed;
+    result_.allocated_milli_gpus += pod.milli_gpus();
   }
 
-  /// Whether the pod found a place.
-  bool place(const TracePod& pod) { return pod.gpus > 0 ? place_gpus(pod) : place_host(pod); }
+  void note(int percent) {
+    result_.allocation[percent] = percent_of_fleet(result_.allocated_milli_gpus);
+    const bool wanted = percent == 100 || percent == options_.inflate_percent;
+    if (options_.solver && wanted) {
+      const auto bound = [&](Scope scope) {
+        return percent_of_fleet(packing_bound(nodes_, arrived_, scope, options_.solver).milli_gpus);
+      };
+      result_.bound[percent] = bound(Scope::kNodes);
+      result_.bound_on_gpus_alone[percent] = bound(Scope::kGpusAlone);
+    }
+    result_.lost = result_.arrived - result_.placed;
+    result_.most_moves = most_moves();
+    if (progress_) progress_(percent);
+  }
 
  private:
-  control::Record run(const control::Command& command, const tenancy::Actor& actor = kSystem) {
-    auto record = control::step(state_, command, actor, kNow);
-    CHECK_MSG(record.has_value(), base::to_string(record.error()));
-    return *std::move(record);
+  bool finds_room(const TracePod& pod) {
+    const auto id = filling_.arrive(pod);
+    if (!id || filling_.holds(*id)) return id.has_value();
+    const auto moved = room_maker_.make_room(*id, worth_moving_for(pod));
+    if (!moved) {
+      filling_.give_up(*id);
+      return false;
+    }
+    result_.moved += static_cast<std::uint64_t>(*moved);
+    return true;
   }
 
-  static request::Need need_of(const TracePod& pod) {
-    request::Need need;
-    const bool whole = pod.share.count() == 1000;
-    need.isolation = whole ? Isolation::kDedicated : Isolation::kShared;
-    if (!whole) need.compute = pod.share;
-    need.count = pod.gpus;
-    need.models = pod.models;
-    need.cpu = pod.cpu;
-    need.host_memory = pod.memory;
-    return need;
+  int worth_moving_for(const TracePod& pod) const {
+    const auto most = most_moves();
+    const auto left = static_cast<std::int64_t>(most - result_.moved);
+    const auto worth = result_.moved * 2 < most ? kWorthAMove : kWorthALateMove;
+    return static_cast<int>(std::min(left, pod.milli_gpus() / worth));
   }
 
-  bool place_gpus(const TracePod& pod) {
-    auto record =
-        control::step(state_, control::Submit{kTeam, pod.name, need_of(pod), {}}, kSystem, kNow);
-    if (!record) return false;  // no node could ever hold it
-    for (const auto& event : record->events)
-      if (std::holds_alternative<control::LeaseGranted>(event)) return true;
-    run(control::Cancel{request::RequestId(state_.next_request().value() - 1)});
-    return false;
+  /// Never falls, because nothing leaves.
+  std::uint64_t most_moves() const {
+    return static_cast<std::uint64_t>(options_.max_moved * static_cast<double>(filling_.running()));
   }
 
-  /// Tessera lends GPUs; a pod without one is not among its requests. It takes CPU and memory of a
-  /// GPU node all the same.
-  bool place_host(const TracePod& pod);
+  double percent_of_fleet(auto milli_gpus) const {
+    return 100 * static_cast<double>(milli_gpus) / static_cast<double>(result_.fleet_milli_gpus);
+  }
 
-  State state_;
+  const std::vector<TraceNode>& nodes_;
+  const InflationOptions& options_;
+  const std::function<void(int)>& progress_;
+  InflationResult& result_;
+  Filling filling_;
+  RoomMaker room_maker_;
+  std::vector<const TracePod*> arrived_;
+  std::int64_t asked_ = 0;
+  int next_percent_ = 10;
 };
-
-bool Filling::place_host(const TracePod& pod) {
-  const auto world = control::world_of(state_, *state_.find_team(kTeam), &state_.rankings());
-  const auto best = placement::place_beside(world, {pod.cpu, pod.memory});
-  if (!best) return false;
-  const auto id = state_.next_request();
-  request::Lease lease{.id = state_.next_lease(),
-                       .request = id,
-                       .team = kTeam,
-                       .tier = kTier,
-                       .pool = state_.fleet().node(*best).pool,
-                       .node = *best,
-                       .cpu = pod.cpu,
-                       .host_memory = pod.memory,
-                       .granted = kNow,
-                       .expires = kNow + 24h};
-  request::Request request{.id = id, .team = kTeam, .need = need_of(pod), .tier = kTier};
-  request.state = request::RequestState::kApproved;
-  state_.apply(control::Record{state_.revision() + 1,
-                               kNow,
-                               kSystem,
-                               {control::RequestSubmitted{std::move(request)},
-                                control::LeaseGranted{std::move(lease), {}}}});
-  return true;
-}
 
 }  // namespace
 
@@ -168,28 +123,10 @@ base::Result<InflationResult> inflate(const std::vector<TraceNode>& nodes,
                       result.fleet_milli_gpus == 0 ? "nodes" : "pods",
                       "give lists with at least one GPU each");
 
-  const auto fleet = result.fleet_milli_gpus;
-  Filling filling(nodes, catalog_of(nodes));
-  std::int64_t arrived = 0;
-  int next_percent = 10;
-  const auto note = [&](int percent) {
-    result.allocation[percent] =
-        100.0 * static_cast<double>(result.allocated_milli_gpus) / static_cast<double>(fleet);
-    if (progress) progress(percent);
-  };
-  for (const auto index : arrivals(pods, fleet * options.inflate_percent / 100, options.seed)) {
-    const auto& pod = pods[index];
-    for (; (arrived + pod.milli_gpus()) * 100 > fleet * next_percent; next_percent += 10)
-      note(next_percent);
-    ++result.arrived;
-    arrived += pod.milli_gpus();
-    if (filling.place(pod)) {
-      ++result.placed;
-      result.allocated_milli_gpus += pod.milli_gpus();
-    }
-  }
-  note(options.inflate_percent);
-  result.lost = result.arrived - result.placed;
+  Inflation inflation(nodes, options, progress, result);
+  const auto wanted = result.fleet_milli_gpus * options.inflate_percent / 100;
+  for (const auto index : arrivals(pods, wanted, options.seed)) inflation.arrive(pods[index]);
+  inflation.note(options.inflate_percent);
   return result;
 }
 
