@@ -16,7 +16,7 @@ using catalog::GpuModel;
 using catalog::ModelIndex;
 
 constexpr std::uint64_t kTicksPerArrival = 8;
-constexpr std::int64_t kArrivalsPerGpu = 8;
+constexpr std::int64_t kArrivalsPerGpu = 16;
 constexpr std::int64_t kFewestArrivals = 4000;
 /// What keeping a running job is worth to the joint model, in new ones. Any number gives a bound.
 constexpr std::int64_t kKeeping = 16;
@@ -158,6 +158,7 @@ class Churn {
       ++result_.accepted;
       return;
     }
+    if (held_ + size_of(job.profile) > slices()) return;  // nobody could
     const auto joint =
         hold(*catalog_, model_, options_.gpus, running_, {{job.profile, 1}}, options_.solver);
     if (joint.all_fit)

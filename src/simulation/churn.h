@@ -29,7 +29,7 @@ struct ChurnOptions {
   int gpus = 64;
   int load_percent = 88;
   std::uint64_t seed = 1;
-  std::int64_t arrivals = 0;  ///< 0: eight per GPU, at least 4,000
+  std::int64_t arrivals = 0;  ///< 0: sixteen per GPU, at least 4,000
   planning::SolverFactory solver;
 };
 

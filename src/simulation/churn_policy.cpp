@@ -123,7 +123,7 @@ class Tessera final : public ChurnPolicy {
 
   bool arrive(Job job) override {
     if (fleet_.place(job)) return true;
-    if (!solver_) return false;
+    if (!solver_ || !fleet_.could_hold(job)) return false;
     if (gpus_ > kSmallPlan && plan(fleet_.problem(kSmallPlan), {job}) == 1) return true;
     return plan(fleet_.problem(), {job}) == 1;
   }

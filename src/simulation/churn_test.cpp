@@ -15,7 +15,7 @@ std::shared_ptr<const catalog::Catalog> catalog() {
 
 ChurnResult run(std::string_view policy, std::uint64_t seed) {
   const auto result =
-      churn({.gpus = 4, .seed = seed, .arrivals = 200, .solver = solver::make_coin_solver}, policy,
+      churn({.gpus = 4, .seed = seed, .arrivals = 120, .solver = solver::make_coin_solver}, policy,
             catalog());
   EXPECT_TRUE(result.has_value());
   return result ? *result : ChurnResult{};
@@ -24,11 +24,11 @@ ChurnResult run(std::string_view policy, std::uint64_t seed) {
 class ChurnTest : public testing::TestWithParam<std::string_view> {};
 
 TEST_P(ChurnTest, KeepsToWhatIsPossible) {
-  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
     const auto result = run(GetParam(), seed);
-    EXPECT_EQ(result.arrived, 100u);
+    EXPECT_EQ(result.arrived, 60u);
     EXPECT_LE(result.accepted + result.avoidable + result.undecided, result.arrived);
-    EXPECT_GT(result.accepted, 50u);
+    EXPECT_GT(result.accepted, 30u);
     EXPECT_LE(result.burst_accepted, result.burst_possible);
     EXPECT_LE(result.burst_possible, result.burst);
     EXPECT_GT(result.mean_load, 50);
@@ -63,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(Policies, ChurnTest, testing::ValuesIn(churn_policies()
 
 TEST(ChurnRepackingTest, AcceptsAtLeastAsManyBySeedsTogether) {
   std::uint64_t online = 0, repacked = 0, moved = 0;
-  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     online += run("tessera", seed).accepted;
     const auto result = run("tessera+repack", seed);
     repacked += result.accepted;

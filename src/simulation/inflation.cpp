@@ -82,10 +82,8 @@ class Inflation {
   }
 
   int worth_moving_for(const TracePod& pod) const {
-    const auto most = most_moves();
-    const auto left = static_cast<std::int64_t>(most - result_.moved);
-    const auto worth = result_.moved * 2 < most ? kWorthAMove : kWorthALateMove;
-    return static_cast<int>(std::min(left, pod.milli_gpus() / worth));
+    const auto left = static_cast<std::int64_t>(most_moves() - result_.moved);
+    return static_cast<int>(std::min(left, pod.milli_gpus() / kWorthAMove));
   }
 
   /// Never falls, because nothing leaves.

@@ -19,8 +19,7 @@ namespace tessera::simulation {
 /// Where moving is allowed, a pod that does not fit may be made room for by moving others
 /// (make_room.h); the trace says of none that it may not move. Each move counts, also of a pod that
 /// has moved before. At every moment the moves made so far are at most `max_moved` of the pods that
-/// run then. They are spent where each brings in at least kWorthAMove of a GPU, and once half of
-/// those allowed are spent, where it brings in kWorthALateMove.
+/// run then. They are spent where each brings in at least kWorthAMove of a GPU.
 struct InflationOptions {
   std::uint64_t seed = 42;
   int inflate_percent = 130;
@@ -30,7 +29,6 @@ struct InflationOptions {
 
 /// Thousandths of a GPU.
 inline constexpr std::int64_t kWorthAMove = 150;
-inline constexpr std::int64_t kWorthALateMove = 600;
 
 struct InflationResult {
   /// Arrivals in percent of the fleet's GPUs -> allocated in percent of the fleet's GPUs.

@@ -51,6 +51,7 @@ MigFleet::MigFleet(std::shared_ptr<const catalog::Catalog> catalog, catalog::Mod
     const auto record = control::step(state_, command, actor, kNow);
     CHECK_MSG(record.has_value(), base::to_string(record.error()));
   };
+  free_slices_ = gpus * state_.catalog().model(model).memory_slices;
   run(documents_of(model, gpus), kSystem);
   for (std::size_t i = 0; i < state_.fleet().nodes().size(); ++i) {
     const auto name = state_.fleet().node(fleet::NodeIndex(i)).name;
@@ -102,6 +103,14 @@ bool MigFleet::place(Job job) {
   return true;
 }
 
+int MigFleet::slices_of(std::uint16_t profile) const {
+  return state_.catalog().model(model_).profiles[profile].memory_slices;
+}
+
+bool MigFleet::could_hold(Job job) const {
+  return slices_of(job.profile) <= free_slices_;
+}
+
 /// A job without a request gets one.
 void MigFleet::grant(Held held, const placement::Spot& spot) {
   const auto& slice = spot.grants.at(0);
@@ -120,6 +129,7 @@ void MigFleet::grant(Held held, const placement::Spot& spot) {
     events.emplace_back(control::grant(state_, fresh, spot, kNow));
   }
   apply(std::move(events));
+  free_slices_ -= slices_of(held.job.profile);
   jobs_[held.job.id] = held.place;
   gpus_[held.place.gpu.value()][held.place.instance] = held;
 }
@@ -129,6 +139,7 @@ MigFleet::Held MigFleet::take_away(Place place, bool for_good) {
   const auto held = here.at(place.instance);
   here.erase(place.instance);
   jobs_.erase(held.job.id);
+  free_slices_ += slices_of(held.job.profile);
   const auto& lease = *state_.find(state_.find(held.request)->lease);
   const auto id = lease.id;
   std::vector<control::Event> events{control::LeaseEnding{

@@ -28,6 +28,8 @@ class MigFleet {
   /// Places a job where production would; false if no GPU has room for it.
   bool place(Job job);
   void end(JobId job);
+  /// Does not exceed what is free in all, wherever it is?
+  bool could_hold(Job job) const;
   /// The GPUs as planning sees them: everything held may move, each at weight one.
   planning::Problem problem() const;
   /// The same of the `most` GPUs that hold least.
@@ -59,6 +61,9 @@ class MigFleet {
 
   control::State state_;
   catalog::ModelIndex model_;
+  int slices_of(std::uint16_t profile) const;
+
+  int free_slices_ = 0;  ///< of memory
   std::map<JobId, Place> jobs_;
   std::vector<std::map<catalog::InstanceIndex, Held>> gpus_;
 };

@@ -41,6 +41,25 @@ INSTANTIATE_TEST_SUITE_P(Lists, OpenbTest,
                                          Mark{"pods_gpushare100.csv", 86.6, 87},
                                          Mark{"pods_cpu250.csv", 92.6, 92.9}));
 
+TEST(OpenbMovesTest, OnePercentOfMovesFillsTheFleetBetter) {
+  const auto nodes = read_trace_nodes(kData + "nodes.csv");
+  ASSERT_TRUE(nodes.has_value());
+  double gained = 0;
+  for (const auto* list : {"pods.csv", "pods_gpushare100.csv", "pods_cpu250.csv"}) {
+    const auto pods = read_trace_pods(kData + list);
+    ASSERT_TRUE(pods.has_value());
+    for (std::uint64_t seed = 42; seed < 46; ++seed) {
+      const auto without = inflate(*nodes, *pods, {.seed = seed});
+      const auto moving = inflate(*nodes, *pods, {.seed = seed, .max_moved = 0.01});
+      ASSERT_TRUE(without.has_value() && moving.has_value());
+      EXPECT_LE(moving->moved, moving->most_moves);
+      EXPECT_LE(moving->most_moves * 100, moving->placed);
+      gained += moving->allocation.at(130) - without->allocation.at(130);
+    }
+  }
+  EXPECT_GT(gained, 0);
+}
+
 TEST(OpenbSeedTest, TheSameSeedGivesTheSameResult) {
   const auto nodes = read_trace_nodes(kData + "nodes.csv");
   const auto pods = read_trace_pods(kData + "pods.csv");
