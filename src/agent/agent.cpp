@@ -37,7 +37,9 @@ Agent::Agent(std::string node, device::Driver& driver,
     : node_(std::move(node)), driver_(&driver), catalog_(std::move(catalog)), options_(options) {}
 
 void Agent::on_target(const fleet::NodeTarget& target) {
-  if (target.node != node_ || (target_ && target.revision < target_->revision)) return;
+  if (target.node != node_ || target.moment() < moment()) return;
+  if (target.incarnation != moment().incarnation)
+    for (auto& [uuid, worker] : workers_) worker.forget_generations();
   target_ = target;
 }
 
@@ -47,7 +49,13 @@ Agent::Step Agent::tick(Instant now) {
   const auto observation = driver_->observe();
   notice_boot(observation);
   Step step;
-  step.report = report(work(observation, now), now);
+  step.report = report({.node = node_,
+                        .boot = boot_,
+                        .target_revision = moment().revision,
+                        .gpus = work(observation, now),
+                        .target_incarnation = moment().incarnation,
+                        .highest_lease = highest_lease(observation)},
+                       now);
   if (!calls_.empty())
     wake_ = std::min(wake_, driver_->next_completion().value_or(now + options_.poll_every));
   wake_ = std::min(wake_, last_sent_ + options_.heartbeat);
@@ -105,10 +113,25 @@ GpuReport Agent::work_on(const fleet::GpuTarget& target, const device::GpuState&
   return std::move(turn.report);
 }
 
-std::optional<NodeReport> Agent::report(std::vector<GpuReport> gpus, Instant now) {
-  const bool changed = !last_report_ || last_report_->boot != boot_ || last_report_->gpus != gpus;
+/// Of all it knows: the next control plane's leases are numbered on from there, whatever journal
+/// it has.
+fleet::LeaseId Agent::highest_lease(const device::Observation& observation) const {
+  fleet::LeaseId highest;
+  for (const auto& gpu : observation.gpus)
+    for (const auto& process : gpu.processes) highest = std::max(highest, process.tenant);
+  if (!target_) return highest;
+  for (const auto& gpu : target_->gpus)
+    for (const auto& slice : gpu.slices) highest = std::max(highest, slice.holder);
+  return highest;
+}
+
+std::optional<NodeReport> Agent::report(NodeReport fresh, Instant now) {
+  const bool changed = !last_report_ || last_report_->boot != fresh.boot ||
+                       last_report_->target_incarnation != fresh.target_incarnation ||
+                       last_report_->gpus != fresh.gpus;
   if (!changed && now - last_sent_ < options_.heartbeat) return std::nullopt;
-  last_report_ = NodeReport{node_, boot_, ++sequence_, revision(), std::move(gpus)};
+  fresh.sequence = ++sequence_;
+  last_report_ = std::move(fresh);
   last_sent_ = now;
   return last_report_;
 }

@@ -24,6 +24,8 @@
 /// 2. An instance that a process holds, or that the target wants, is never destroyed.
 /// 3. Trouble on one GPU never stops another.
 /// 4. A target older than one already seen is ignored; the same one again changes nothing.
+/// 5. A target of another incarnation of the control plane may mean other slices by the same
+///    generations: what was verified under the one before is verified again.
 ///
 /// No threads, no clock, no network: its owner calls tick() when told to (Runner, simulation).
 namespace tessera::agent {
@@ -46,6 +48,7 @@ class Agent {
   const std::string& node() const { return node_; }
   /// Of the newest target seen; 0: none. The `since` of the next exchange.
   std::uint64_t revision() const { return target_ ? target_->revision : 0; }
+  fleet::Moment moment() const { return target_ ? target_->moment() : fleet::Moment{}; }
 
  private:
   void hear_completions(base::Instant now);
@@ -53,7 +56,8 @@ class Agent {
   std::vector<fleet::GpuReport> work(const device::Observation& observation, base::Instant now);
   fleet::GpuReport work_on(const fleet::GpuTarget& target, const device::GpuState& state,
                            base::Instant now);
-  std::optional<fleet::NodeReport> report(std::vector<fleet::GpuReport> gpus, base::Instant now);
+  fleet::LeaseId highest_lease(const device::Observation& observation) const;
+  std::optional<fleet::NodeReport> report(fleet::NodeReport fresh, base::Instant now);
 
   std::string node_;
   device::Driver* driver_;

@@ -221,12 +221,9 @@ void Planner::settle_instance(const TargetSlice& slice, const InstanceState& ins
   }
   const auto prepared = view_.memory.prepared.find(slice.generation);
   const bool known = prepared != view_.memory.prepared.end() && prepared->second == device;
-  const auto& processes = view_.state.processes;
-  const auto foreign = std::ranges::find_if(processes, [&](const Process& each) {
-    return each.device == device && each.tenant != slice.holder;
-  });
-  if (slice.phase == SlicePhase::kPreparing && !known && foreign != processes.end())
-    return set(slice, SliceStatus::kPending, device, held_by(*foreign) + " of another lease");
+  // Nobody has been let in yet, so no program there can be this lease's, whatever its number says.
+  if (slice.phase == SlicePhase::kPreparing && !known && process != nullptr)
+    return set(slice, SliceStatus::kPending, device, held_by(*process) + " of another lease");
   set(slice, SliceStatus::kReady, device, {});
 }
 
@@ -272,12 +269,10 @@ void Planner::settle_undivided(const TargetSlice& slice, bool undivided) {
     return scrub(slice, uuid, share ? slice.holder : fleet::LeaseId{});
   }
   if (!undivided) return;
-  const auto& processes = view_.state.processes;
-  const auto foreign = std::ranges::find_if(
-      processes, [&](const Process& process) { return process.tenant != slice.holder; });
   const bool known = view_.memory.prepared.contains(slice.generation);
-  if (!share && slice.phase == SlicePhase::kPreparing && !known && foreign != processes.end())
-    return set(slice, SliceStatus::kPending, uuid, held_by(*foreign) + " of another lease");
+  if (!share && slice.phase == SlicePhase::kPreparing && !known && view_.state.in_use())
+    return set(slice, SliceStatus::kPending, uuid,
+               held_by(view_.state.processes.front()) + " of another lease");
   set(slice, SliceStatus::kReady, uuid, {});
 }
 
@@ -285,6 +280,12 @@ void Planner::scrub(const TargetSlice& slice, const std::string& device, fleet::
   const auto cleaned = view_.memory.cleaned.find(slice.generation);
   if (cleaned != view_.memory.cleaned.end() && cleaned->second == device)
     return set(slice, SliceStatus::kClean, device, {});
+  const auto stranger = std::ranges::find_if(view_.state.processes, [&](const Process& process) {
+    return process.device == device && (!tenant.valid() || process.tenant == tenant);
+  });
+  if (slice.phase == SlicePhase::kFailed && stranger != view_.state.processes.end())
+    return set(slice, SliceStatus::kPending, device,
+               held_by(*stranger) + ", though nobody was let in");
   set(slice, SliceStatus::kPending, device, {});
   add(Scrub{number(), device, tenant}, &slice);
 }

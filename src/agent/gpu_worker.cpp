@@ -84,6 +84,12 @@ void GpuWorker::submitted(device::OperationId id, const Operation& operation) {
   underway_ = operation;
 }
 
+void GpuWorker::forget_generations() {
+  memory_ = {};
+  waiting_since_.clear();
+  if (call_) call_->serves.clear();
+}
+
 void GpuWorker::on_completion(const device::Completion& completion, Instant now,
                               const AgentOptions& options) {
   if (!call_ || call_->id != completion.id) return;

@@ -38,6 +38,8 @@ class GpuWorker {
   Turn turn(const fleet::GpuTarget& target, const device::GpuState& state,
             const catalog::GpuModel* model, const device::Capabilities& can, base::Instant now,
             const AgentOptions& options);
+  /// The same generations will mean other slices: nothing that was verified counts any more.
+  void forget_generations();
   /// As turn, while the target is not known: nothing is changed.
   fleet::GpuReport look(const device::GpuState& state, base::Instant now);
 

@@ -92,7 +92,8 @@ class FakeControl {
       devices_[slice->holder] = told.device;
     } else if (told.status == fleet::SliceStatus::kFailed && held) {
       ++failed;
-      slice->phase = fleet::SlicePhase::kFailed;
+      slice->phase = slice->phase == fleet::SlicePhase::kInUse ? fleet::SlicePhase::kScrubbing
+                                                               : fleet::SlicePhase::kFailed;
     } else if (told.status == fleet::SliceStatus::kClean && !held &&
                slice->phase != fleet::SlicePhase::kIdle) {
       ++cleaned;

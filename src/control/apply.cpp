@@ -121,6 +121,11 @@ class Applier {
     refresh(event.gpu);
   }
 
+  void operator()(const HistoryLost& event) {
+    s_.writes_as_ = std::max(s_.writes_as_, event.incarnation + 1);
+    s_.next_lease_ = std::max(s_.next_lease_, event.lease.next());
+  }
+
   // --- requests -------------------------------------------------------------------------------
   void operator()(const RequestSubmitted& event) {
     const auto id = event.request.id;

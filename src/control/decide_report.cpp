@@ -16,14 +16,27 @@ using fleet::SliceStatus;
 /// How often a request may lose its slices to broken devices before it fails for good.
 constexpr int kMostAttempts = 5;
 
+/// How far ahead of this control plane a node may be after a restore. Numbers beyond are not
+/// believed: an agent that makes them up would use up the rest of them.
+constexpr std::uint64_t kMostLeasesLost = 1'000'000'000;
+constexpr auto kMostTimeLost = std::chrono::years(10);
+
 /// Turns one node's report into events. What it says twice counts once: the first time. Several
 /// slices of one lease may change in one report, so what becomes of the leases is settled at the
 /// end.
+///
+/// An agent that answers a target of a history this journal has lost (State::parted_from) speaks of
+/// other slices under the same generations: of it only the machine's health is taken, until it has
+/// heard from this control plane.
 class ReportReader {
  public:
   ReportReader(const State& state, fleet::NodeIndex node, const fleet::NodeReport& report,
                Instant now)
-      : state_(state), node_(node), report_(report), at_(now) {}
+      : state_(state),
+        node_(node),
+        report_(report),
+        at_(now),
+        parted_(state.parted_from(report.answers())) {}
 
   Events read() {
     const auto& node = state_.fleet().node(node_);
@@ -34,14 +47,41 @@ class ReportReader {
       read_gpu(node.gpus[gpu.number], gpu);
     }
     settle_leases();
+    catch_up();
     return std::move(events_);
   }
 
  private:
+  /// After a restore: makes this history's next record later than what the node has heard, so that
+  /// it listens again, and numbers leases on from where the lost future had come.
+  void catch_up() {
+    const bool ahead = parted_ && state_.incarnation() <= report_.target_incarnation;
+    if (ahead || report_.highest_lease >= state_.next_lease())
+      events_.push_back(HistoryLost{node_, report_.target_incarnation, report_.highest_lease});
+    if (!parted_) return;
+    // What was granted here since may carry the number of another lease, whose programs run there.
+    std::set<LeaseId> unsure;
+    for (const auto gpu : state_.fleet().node(node_).gpus)
+      for (const auto& slice : state_.fleet().gpu(gpu).slices)
+        if (slice.phase == SlicePhase::kPreparing) unsure.insert(slice.holder);
+    for (const auto id : unsure) {
+      const auto& lease = *state_.find(id);
+      if (lease.state != request::LeaseState::kProvisioning || lease.granted < *parted_ ||
+          id > report_.highest_lease)
+        continue;
+      events_.push_back(LeaseEnding{id, Reason::kNodesAway,
+                                    "node " + report_.node +
+                                        " was ahead of the restored journal; waiting for a slice "
+                                        "that nobody held meanwhile",
+                                    true});
+    }
+  }
+
   void read_gpu(GpuIndex index, const fleet::GpuReport& report) {
     const auto& gpu = state_.fleet().gpu(index);
     identify(index, gpu, report);
     if (report.health == Health::kQuarantined) quarantine(index, report.detail);
+    if (parted_) return;
     std::set<std::uint64_t> seen;
     for (const auto& slice_report : report.slices) {
       const auto* slice = gpu.find(slice_report.generation);
@@ -163,17 +203,33 @@ class ReportReader {
   fleet::NodeIndex node_;
   const fleet::NodeReport& report_;
   Instant at_;
+  std::optional<Instant> parted_;  ///< since when this history is not the one the report answers
   Events events_;
   std::set<std::uint16_t> seen_gpus_;
   std::set<GpuIndex> quarantined_;
   std::map<LeaseId, Settled> settled_;
 };
 
+base::Result<void> check_numbers(const State& state, const fleet::NodeReport& report, Instant now) {
+  const auto latest =
+      std::chrono::duration_cast<base::Duration>(now.time_since_epoch() + kMostTimeLost);
+  if (report.target_incarnation >
+      std::max(state.next_incarnation(), static_cast<std::uint64_t>(latest.count())))
+    return fail(Reason::kInvalidDocument, "no control plane had that incarnation",
+                "targetIncarnation", "restart the agent");
+  if (report.highest_lease.value() > state.next_lease().value() + kMostLeasesLost)
+    return fail(Reason::kInvalidDocument, "no lease had that number", "highestLease",
+                "restart the agent, and the node if it says so again");
+  return {};
+}
+
 }  // namespace
 
 Decision decide_report(const State& state, const Report& command, Instant now) {
   const auto node = state.fleet().find_node(command.report.node);
   if (!node) return unknown("node", command.report.node);
+  if (const auto sane = check_numbers(state, command.report, now); !sane)
+    return std::unexpected(sane.error());
   return ReportReader(state, *node, command.report, now).read();
 }
 

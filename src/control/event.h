@@ -99,6 +99,18 @@ struct GpuHealthChanged {
     visit("detail", self.detail);
   }
 };
+/// A node knows of a future that this journal has lost: it was restored from a backup. What that
+/// future numbered is not numbered again.
+struct HistoryLost {
+  NodeIndex node;
+  std::uint64_t incarnation = 0;  ///< that the node last heard from
+  LeaseId lease;                  ///< the last one it knows of
+  static void fields(auto& self, auto&& visit) {
+    visit("node", self.node);
+    visit("incarnation", self.incarnation);
+    visit("lease", self.lease);
+  }
+};
 struct TokenPut {
   tenancy::Token token;
   static void fields(auto& self, auto&& visit) { visit("token", self.token); }
@@ -235,11 +247,12 @@ struct LeaseEnded {
 };
 
 /// Append only: the position of an alternative is its number in the journal.
-using Event = std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted,
-                           NodePut, NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified,
-                           GpuHealthChanged, TokenPut, TokenDeleted, RequestSubmitted, RequestMoved,
-                           RequestForgotten, LeaseGranted, SliceReady, SliceFailed, SliceFreed,
-                           LeaseActivated, LeaseExpiring, LeaseRenewed, LeaseEnding, LeaseEnded>;
+using Event =
+    std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted, NodePut,
+                 NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged,
+                 TokenPut, TokenDeleted, RequestSubmitted, RequestMoved, RequestForgotten,
+                 LeaseGranted, SliceReady, SliceFailed, SliceFreed, LeaseActivated, LeaseExpiring,
+                 LeaseRenewed, LeaseEnding, LeaseEnded, HistoryLost>;
 
 /// "LeaseGranted": the event's name in the audit trail.
 std::string_view name_of(const Event& event);
@@ -250,11 +263,13 @@ struct Record {
   Instant at{};
   tenancy::Actor actor;
   std::vector<Event> events;
+  std::uint64_t incarnation = 0;  ///< of the process that made it (State::begin_incarnation)
   static void fields(auto& self, auto&& visit) {
     visit("revision", self.revision);
     visit("at", self.at);
     visit("actor", self.actor);
     visit("events", self.events);
+    visit("incarnation", self.incarnation);
   }
 };
 

@@ -51,6 +51,8 @@ State State::clone() const {
   copy.requests_ = requests_;
   copy.leases_ = leases_;
   copy.demand_ = demand_;
+  copy.incarnations_ = incarnations_;
+  copy.writes_as_ = writes_as_;
   copy.rebuild();
   return copy;
 }
@@ -184,6 +186,30 @@ void State::apply(const Record& record) {
 void State::commit(const Record& record) {
   revision_ = record.revision;
   last_change_ = record.at;
+  if (incarnations_.empty() || incarnations_.back().number != record.incarnation) {
+    CHECK_MSG(incarnations_.empty() || record.incarnation > incarnations_.back().number,
+              std::to_string(record.incarnation));
+    if (incarnations_.size() == kIncarnationsKept) incarnations_.erase(incarnations_.begin());
+    incarnations_.push_back({record.incarnation, record.at, record.revision});
+  }
+  incarnations_.back().last_revision = record.revision;
+}
+
+void State::begin_incarnation(Instant clock) {
+  const auto now = std::max<std::int64_t>(clock.time_since_epoch().count(), 0);
+  writes_as_ = std::max(static_cast<std::uint64_t>(now), incarnation() + 1);
+}
+
+std::optional<Instant> State::parted_from(const fleet::Moment& moment) const {
+  if (moment.revision == 0) return std::nullopt;  // it has heard nothing at all
+  const auto next =
+      std::ranges::upper_bound(incarnations_, moment.incarnation, {}, &Incarnation::number);
+  if (next != incarnations_.begin()) {
+    const auto& same = *std::prev(next);
+    if (same.number == moment.incarnation && moment.revision <= same.last_revision)
+      return std::nullopt;
+  }
+  return next == incarnations_.end() ? Instant::max() : next->since;
 }
 
 }  // namespace tessera::control

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -27,6 +28,21 @@ namespace tessera::control {
 /// How long an ended request stays in memory; the journal keeps it for ever.
 inline constexpr base::Duration kRequestMemory = std::chrono::days(7);
 
+/// One process's time over the journal, from its first record to its last.
+struct Incarnation {
+  std::uint64_t number = 0;
+  Instant since{};
+  std::uint64_t last_revision = 0;
+  static void fields(auto& self, auto&& visit) {
+    visit("number", self.number);
+    visit("since", self.since);
+    visit("lastRevision", self.last_revision);
+  }
+};
+/// How many are kept. A node that has heard from none of these is treated as a stranger to this
+/// history, which does no harm.
+inline constexpr std::size_t kIncarnationsKept = 1000;
+
 /// The whole state of the control plane. Changed only by apply(); everyone else reads.
 /// Not thread-safe: its owner (service::Engine, simulation::World) guards it.
 ///
@@ -46,6 +62,20 @@ class State {
   std::uint64_t revision() const { return revision_; }
   /// When the last record was made. What happens next happens no earlier, whatever the clock says.
   Instant last_change() const { return last_change_; }
+  /// With the revision, the moment of history that this state is.
+  fleet::Moment moment() const { return {incarnation(), revision_}; }
+  std::uint64_t incarnation() const {
+    return incarnations_.empty() ? 0 : incarnations_.back().number;
+  }
+  /// What the next record carries.
+  std::uint64_t next_incarnation() const { return std::max(writes_as_, incarnation()); }
+  /// Call when a process takes the journal over: its records get a number that no record before
+  /// them has, neither here nor (as long as clocks go forward) in a future that a restored backup
+  /// knows nothing of.
+  void begin_incarnation(Instant clock);
+  /// Is `moment` none of this history's, but of one that a restored backup has lost? Then what was
+  /// decided here at or after the answer may be unlike what was decided there.
+  std::optional<Instant> parted_from(const fleet::Moment& moment) const;
   const fleet::Fleet& fleet() const { return fleet_; }
   const placement::Index& index() const { return index_; }
   /// What was asked for lately.
@@ -106,6 +136,7 @@ class State {
     visit("requests", self.requests_);
     visit("leases", self.leases_);
     visit("demand", self.demand_);
+    visit("incarnations", self.incarnations_);
   }
   /// Rebuilds all that is derived, after a snapshot was read into `fields`.
   void rebuild();
@@ -141,7 +172,9 @@ class State {
   base::SerialTable<RequestId, request::Request> requests_;
   base::SerialTable<LeaseId, request::Lease> leases_;
   placement::Demand demand_;
+  std::vector<Incarnation> incarnations_;  ///< by rising number and revision
 
+  std::uint64_t writes_as_ = 0;  ///< of this process, and no part of the state
   placement::Index index_;
   placement::NodeRankings rankings_;
   placement::UseByPool no_use_;

@@ -73,6 +73,7 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   }
   if (room) grant_waiting(state, now, record.events);
   record.revision = state.revision() + 1;
+  record.incarnation = state.next_incarnation();
   state.commit(record);
   return record;
 }

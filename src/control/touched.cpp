@@ -63,6 +63,7 @@ class Touched {
       for (const auto& slice : lease->slices) add_gpu(slice.gpu);
   }
   void operator()(const LeaseEnded& event) { add_lease(event.lease); }
+  void operator()(const HistoryLost& event) { add_node(event.node); }
 
  private:
   void add(std::string kind, std::string name) {

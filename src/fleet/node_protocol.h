@@ -17,8 +17,8 @@ namespace tessera::fleet {
 struct TargetSlice {
   SliceShape shape;
   std::uint64_t generation = 0;
-  /// kPreparing / kInUse: make it ready for `holder`. kScrubbing: nobody may use it; verify it is
-  /// free and clean. kIdle: it exists, unused.
+  /// kPreparing / kInUse: make it ready for `holder`. kScrubbing: end what runs there, verify it is
+  /// free and clean. kFailed: the same, but end nothing. kIdle: it exists, unused.
   SlicePhase phase = SlicePhase::kIdle;
   LeaseId holder;
 };
@@ -30,11 +30,23 @@ struct GpuTarget {
   std::vector<TargetSlice> slices;
 };
 
+/// A moment of the control plane's history: which of its processes wrote the last record, and the
+/// record's revision. A journal that was restored from a backup counts its revisions again, but
+/// never under the same incarnation, so a moment names one state and no other. Later is greater.
+struct Moment {
+  std::uint64_t incarnation = 0;
+  std::uint64_t revision = 0;  ///< 0: before everything
+  friend auto operator<=>(const Moment&, const Moment&) = default;
+};
+
 /// What a node should be.
 struct NodeTarget {
   std::string node;
   std::uint64_t revision = 0;  ///< of the state it was taken from; grows
   std::vector<GpuTarget> gpus;
+  std::uint64_t incarnation = 0;  ///< of the same state
+
+  Moment moment() const { return {incarnation, revision}; }
 };
 
 /// How far the agent got with one slice of the target.
@@ -71,6 +83,10 @@ struct NodeReport {
   std::uint64_t sequence = 0;         ///< grows with every report of one agent process
   std::uint64_t target_revision = 0;  ///< of the target this report answers; 0: none seen
   std::vector<GpuReport> gpus;
+  std::uint64_t target_incarnation = 0;  ///< of the same target
+  LeaseId highest_lease;                 ///< of the target's, and of those whose programs run
+
+  Moment answers() const { return {target_incarnation, target_revision}; }
 };
 
 }  // namespace tessera::fleet

@@ -57,16 +57,20 @@ base::Result<fleet::NodeTarget> AgentDesk::current(const std::string& node) {
     targets_.erase(node);
     return target;
   }
-  const std::uint64_t revision = std::exchange(target->revision, 0);
+  const fleet::Moment moment = target->moment();
+  target->incarnation = target->revision = 0;
   std::string content = wire::encode(*target).dump();
   Known& known = targets_[node];
-  if (known.content != content) known = {std::move(content), revision};
-  target->revision = known.revision;
+  // An agent may have heard the same from a control plane whose journal was lost.
+  if (known.content != content || known.moment.incarnation != moment.incarnation)
+    known = {std::move(content), moment};
+  target->incarnation = known.moment.incarnation;
+  target->revision = known.moment.revision;
   return target;
 }
 
 void AgentDesk::answer(const std::shared_ptr<Exchange>& exchange, const std::string& node,
-                       std::uint64_t since, std::chrono::milliseconds wait) {
+                       fleet::Moment since, std::chrono::milliseconds wait) {
   if (wait.count() > 0) {
     // Wait first, look then: a change in between is not missed.
     {
@@ -79,7 +83,7 @@ void AgentDesk::answer(const std::shared_ptr<Exchange>& exchange, const std::str
       std::erase_if(waiting, [](const Waiting& one) { return one.exchange->answered(); });
       waiting.push_back({exchange, since});
     }
-    exchange->after(wait, [this, exchange, node] { answer(exchange, node, 0, {}); });
+    exchange->after(wait, [this, exchange, node] { answer(exchange, node, {}, {}); });
     return recheck(node);
   }
   if (exchange->answered()) return;
@@ -97,7 +101,7 @@ void AgentDesk::recheck(const std::string& node) {
     if (found == waiting_.end()) return;
     auto& waiting = found->second;
     const auto rest = std::ranges::partition(waiting, [&](const Waiting& one) {
-      return target && target->revision <= one.since && !one.exchange->answered();
+      return target && target->moment() <= one.since && !one.exchange->answered();
     });
     due.assign(std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
     waiting.erase(rest.begin(), rest.end());

@@ -16,8 +16,8 @@ namespace tessera::gateway {
 /// Where agents wait for news: answers a report with the node's target, at once if the agent has
 /// an older one, else when it changes or the wait is over. Waiting costs no thread.
 ///
-/// A target's revision here is that of its last change, not of the state it was read from:
-/// otherwise every step anywhere would wake every agent.
+/// A target's moment here is that of its last change, not of the state it was read from: otherwise
+/// every step anywhere would wake every agent.
 ///
 /// Threads: any. The engine must outlive the desk.
 class AgentDesk {
@@ -30,18 +30,18 @@ class AgentDesk {
   /// Answers `exchange` with the NodeTarget of `node` once it is newer than `since`, at the latest
   /// after `wait`.
   void answer(const std::shared_ptr<Exchange>& exchange, const std::string& node,
-              std::uint64_t since, std::chrono::milliseconds wait);
+              fleet::Moment since, std::chrono::milliseconds wait);
   /// Answers all who wait, kUnavailable.
   void stop();
 
  private:
   struct Waiting {
     std::shared_ptr<Exchange> exchange;
-    std::uint64_t since = 0;
+    fleet::Moment since;
   };
   struct Known {
-    std::string content;  ///< the target's text without its revision
-    std::uint64_t revision = 0;
+    std::string content;  ///< the target's text without its moment
+    fleet::Moment moment;
   };
 
   void on_news();

@@ -93,11 +93,13 @@ void Api::report(const CallPtr& call) {
                          "the address names node \"" + node + "\", the report another",
                          "node",
                          {}});
+  const auto incarnation = report->target_incarnation;
   service::Ask ask{control::Report{std::move(*report)}, call->actor, {}};
-  engine_.ask(std::move(ask), [this, call, node, since = *since, wait](service::Answer answer) {
+  const fleet::Moment known{incarnation, since->value_or(0)};
+  engine_.ask(std::move(ask), [this, call, node, known, wait](service::Answer answer) {
     if (!answer) return call->refuse(answer.error());
-    call->exchange->after({}, [this, call, node, since, wait] {
-      agent_desk_.answer(call->exchange, node, since.value_or(0), wait);
+    call->exchange->after({}, [this, call, node, known, wait] {
+      agent_desk_.answer(call->exchange, node, known, wait);
     });
   });
 }

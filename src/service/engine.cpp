@@ -25,6 +25,12 @@ struct Turn {
   const bool ours;
 };
 
+std::unique_ptr<control::State> taken_over(std::unique_ptr<control::State> state,
+                                           base::Instant now) {
+  state->begin_incarnation(now);
+  return state;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::start(std::shared_ptr<const catalog::Catalog> catalog,
@@ -42,7 +48,7 @@ Engine::Engine(journal::Journal& journal, const base::Clock& clock, EngineOption
       clock_(clock),
       options_(std::move(options)),
       queue_(options_.queue_limit),
-      durable_(std::move(replayed.state)),
+      durable_(taken_over(std::move(replayed.state), clock.now())),
       ahead_(std::make_unique<control::State>(durable_->clone())),
       last_look_(clock.now()),
       watch_(options_.node_grace, last_look_),

@@ -51,13 +51,16 @@ inline control::Report report_of(const control::State& state) {
   report.report.node = kNode;
   report.report.boot = "boot-1";
   const auto target = control::target_of(state, state.fleet().find_node(kNode).value());
+  report.report.target_revision = target.revision;
+  report.report.target_incarnation = target.incarnation;
   for (const auto& gpu : target.gpus) {
     fleet::GpuReport said;
     said.number = gpu.number;
     said.uuid = "GPU-" + std::to_string(gpu.number);
     said.pci_id = state.catalog().model(state.fleet().pools().front().model).pci_ids.front();
     for (const auto& slice : gpu.slices) {
-      const bool clean = slice.phase == fleet::SlicePhase::kScrubbing;
+      const bool clean =
+          slice.phase == fleet::SlicePhase::kScrubbing || slice.phase == fleet::SlicePhase::kFailed;
       said.slices.push_back({slice.generation,
                              clean ? fleet::SliceStatus::kClean : fleet::SliceStatus::kReady,
                              "MIG-" + std::to_string(slice.generation),

@@ -26,7 +26,9 @@ ControlPlane::ControlPlane(std::shared_ptr<const catalog::Catalog> catalog, cons
       agenda_(agenda),
       hooks_(hooks),
       listener_(std::move(listener)),
-      state_(std::make_unique<control::State>(catalog_)) {}
+      state_(std::make_unique<control::State>(catalog_)) {
+  state_->begin_incarnation(agenda_.now());
+}
 
 base::Result<control::Record> ControlPlane::execute(const control::Command& command,
                                                     const tenancy::Actor& actor) {
@@ -64,6 +66,7 @@ void ControlPlane::restart() {
 
 void ControlPlane::start() {
   state_ = sound(journal::replay(journal_, catalog_), "replay").state;
+  state_->begin_incarnation(agenda_.now());
 }
 
 /// The last step was not acknowledged: what the disk says counts. It may have it all the same.

@@ -194,12 +194,17 @@ Json encode(const NodeReport& report) {
   return {{"node", report.node},
           {"boot", printable(report.boot)},
           {"sequence", report.sequence},
+          {"targetIncarnation", report.target_incarnation},
           {"targetRevision", report.target_revision},
+          {"highestLease", report.highest_lease.value()},
           {"gpus", encode_all(report.gpus)}};
 }
 
 Json encode(const NodeTarget& target) {
-  return {{"node", target.node}, {"revision", target.revision}, {"gpus", encode_all(target.gpus)}};
+  return {{"node", target.node},
+          {"incarnation", target.incarnation},
+          {"revision", target.revision},
+          {"gpus", encode_all(target.gpus)}};
 }
 
 base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
@@ -207,7 +212,11 @@ base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
     fields.name("node", report.node, kRequired);
     fields.text("boot", report.boot, kRequired);
     fields.whole("sequence", 0, kLargestSerial, report.sequence, kRequired);
+    fields.whole("targetIncarnation", 0, kLargestSerial, report.target_incarnation, kRequired);
     fields.whole("targetRevision", 0, kLargestSerial, report.target_revision, kRequired);
+    std::uint64_t highest_lease = 0;
+    fields.whole("highestLease", 0, kLargestSerial, highest_lease, kRequired);
+    report.highest_lease = LeaseId(highest_lease);
     read_list(fields, "gpus", report.gpus, read_gpu_report);
   });
 }
@@ -215,6 +224,7 @@ base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
 base::Result<NodeTarget> decode_target(std::string_view json, Limits limits) {
   return decode<NodeTarget>(json, limits, [](Fields& fields, NodeTarget& target) {
     fields.name("node", target.node, kRequired);
+    fields.whole("incarnation", 0, kLargestSerial, target.incarnation, kRequired);
     fields.whole("revision", 0, kLargestSerial, target.revision, kRequired);
     read_list(fields, "gpus", target.gpus, read_gpu_target);
   });

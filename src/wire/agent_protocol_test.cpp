@@ -13,6 +13,7 @@ NodeTarget some_target() {
   NodeTarget target;
   target.node = "node-1";
   target.revision = 77;
+  target.incarnation = 1'767'225'600'000;
   const auto slice = [](SliceShape shape, std::uint64_t generation, SlicePhase phase) {
     TargetSlice made;
     made.shape = shape;
@@ -38,6 +39,8 @@ NodeReport some_report() {
   report.boot = "b-1";
   report.sequence = 12;
   report.target_revision = 77;
+  report.target_incarnation = 1'767'225'600'000;
+  report.highest_lease = LeaseId(9);
   GpuReport gpu;
   gpu.number = 3;
   gpu.uuid = "GPU-3";
@@ -55,6 +58,7 @@ TEST(AgentProtocol, TargetsComeBackAsTheyWere) {
   ASSERT_TRUE(read) << to_string(read.error());
   EXPECT_EQ(encode(*read), sent);
   const auto expected = some_target();
+  EXPECT_EQ(read->moment(), expected.moment());
   ASSERT_EQ(read->gpus.size(), expected.gpus.size());
   for (std::size_t i = 0; i < expected.gpus.size(); ++i)
     for (std::size_t j = 0; j < expected.gpus[i].slices.size(); ++j) {
@@ -71,6 +75,8 @@ TEST(AgentProtocol, ReportsComeBackAsTheyWere) {
   const auto read = decode_report(sent.dump());
   ASSERT_TRUE(read) << to_string(read.error());
   EXPECT_EQ(encode(*read), sent);
+  EXPECT_EQ(read->answers(), some_target().moment());
+  EXPECT_EQ(read->highest_lease, LeaseId(9));
   EXPECT_EQ(read->gpus[0].pci_id, 0x233010DEu);
   EXPECT_EQ(read->gpus[0].health, Health::kQuarantined);
   EXPECT_EQ(read->gpus[0].slices[1].status, SliceStatus::kFailed);
