@@ -63,6 +63,11 @@ class Planner {
   void fail(const TargetSlice& slice, std::string detail) {
     set(slice, SliceStatus::kFailed, {}, std::move(detail));
   }
+  /// Fails for a reason that any slice of its kind would meet here.
+  void fail_all_such(const TargetSlice& slice, const std::string& detail) {
+    plan_.unfit = detail;
+    fail(slice, detail);
+  }
   void wait(const TargetSlice& slice, std::string detail) {
     report(slice).detail = std::move(detail);
   }
@@ -104,6 +109,7 @@ class Planner {
   void make(const TargetSlice& slice, const device::InstanceSpec& spec);
   bool fits(catalog::InstanceIndex index) const;
   void settle_instance(const TargetSlice& slice, const InstanceState& instance);
+  void settle_absent(const TargetSlice& slice, const device::InstanceSpec& spec);
 
   // The parts of unite().
   bool turn_mig_off();
@@ -129,7 +135,8 @@ void Planner::match(const TargetSlice& slice) {
     return fail(slice, "the target asks for MIG and for an undivided GPU at once");
   if (unsupported(slice)) return;
   if (view_.model == nullptr)
-    return fail(slice, "the catalog of this agent does not know the GPU; update the agent");
+    return fail_all_such(slice,
+                         "the catalog of this agent does not know the GPU; update the agent");
   const auto spec = device::spec_of(*view_.model, mig->instance);
   if (!spec)
     return fail(slice, "the catalog of this agent has no instance " +
@@ -156,7 +163,7 @@ void Planner::divide() {
     if (wanted.existing != nullptr)
       settle_instance(*wanted.slice, *wanted.existing);
     else if (to_be_cleaned(*wanted.slice) && view_.underway == nullptr)
-      set(*wanted.slice, SliceStatus::kClean, {}, {});
+      settle_absent(*wanted.slice, wanted.spec);
     else if (view_.state.mig_current && !to_be_cleaned(*wanted.slice))
       make(*wanted.slice, wanted.spec);
   }
@@ -227,6 +234,19 @@ void Planner::settle_instance(const TargetSlice& slice, const InstanceState& ins
   set(slice, SliceStatus::kReady, device, {});
 }
 
+/// A slice to be cleaned that was never made, or is gone: free, unless somebody's program is in its
+/// place.
+void Planner::settle_absent(const TargetSlice& slice, const device::InstanceSpec& spec) {
+  if (!view_.state.mig_current && view_.state.in_use())
+    return wait(slice, "its place is taken: " + held_by(view_.state.processes.front()));
+  for (const auto* instance : surplus_) {
+    const auto* process = process_on(instance->device);
+    if (process != nullptr && instance->spec.placement.overlaps(spec.placement))
+      return wait(slice, "its place is taken: " + held_by(*process));
+  }
+  set(slice, SliceStatus::kClean, {}, {});
+}
+
 void Planner::unite() {
   const bool undivided = turn_mig_off();
   for (const auto& slice : view_.target.slices)
@@ -294,7 +314,8 @@ bool Planner::unsupported(const TargetSlice& slice) {
   const auto technology = fleet::technology_of(slice.shape);
   if (view_.can.supports(technology)) return false;
   if (for_lease(slice))
-    fail(slice, "this node cannot serve " + std::string(to_string(technology)) + " slices");
+    fail_all_such(slice,
+                  "this node cannot serve " + std::string(to_string(technology)) + " slices");
   else
     set(slice, SliceStatus::kClean, {}, {});  // it never was anything here
   return true;

@@ -47,6 +47,7 @@ struct Step {
 struct GpuPlan {
   std::vector<Step> steps;  ///< most urgent first; all possible now, done one at a time
   std::vector<fleet::SliceReport> slices;  ///< how things stand, in the target's order
+  std::string unfit;  ///< why the GPU can serve no lease of the kind it has; empty: it can
 };
 
 /// The GPU must be answering.

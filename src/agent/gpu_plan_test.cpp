@@ -76,5 +76,19 @@ TEST_F(ForeignInstance, OursThatWasInItsPlaceCountsAsClean) {
   EXPECT_EQ(plan().slices[0].status, SliceStatus::kClean);
 }
 
+/// Once such a place was called clean and granted again and again, to one lease after the other.
+TEST_F(ForeignInstance, APlaceWithSomebodysProgramInItIsNotClean) {
+  auto& instance = state_.instances[0];
+  instance.foreign = false;
+  state_.processes.push_back({.pid = 7, .device = instance.device, .tenant = fleet::LeaseId(9)});
+  want(at("2g.20gb", 0), SlicePhase::kScrubbing);
+  const auto before = plan();
+  EXPECT_EQ(before.slices[0].status, SliceStatus::kPending);
+  EXPECT_NE(before.slices[0].detail.find("its place is taken"), std::string::npos);
+  EXPECT_TRUE(before.steps.empty());
+  state_.processes.clear();
+  EXPECT_EQ(plan().slices[0].status, SliceStatus::kClean);
+}
+
 }  // namespace
 }  // namespace tessera::agent

@@ -155,6 +155,10 @@ GpuWorker::Turn GpuWorker::turn(const GpuTarget& target, const GpuState& state,
     earlier(turn.wake_at, trouble->second.retry_at);
   }
   turn.report = describe(state, now);
+  if (turn.report.health == fleet::Health::kHealthy && !plan.unfit.empty()) {
+    turn.report.health = fleet::Health::kQuarantined;
+    turn.report.detail = plan.unfit;
+  }
   turn.report.slices = std::move(plan.slices);
   last_steps_ = std::move(plan.steps);
   return turn;

@@ -132,10 +132,17 @@ class ReportReader {
       case SliceStatus::kFailed:
         if (slice.phase != SlicePhase::kPreparing && slice.phase != SlicePhase::kInUse) return;
         events_.push_back(SliceFailed{index, slice.generation, report.detail});
-        quarantine(index, report.detail);
+        if (!walled_off(slice)) quarantine(index, report.detail);
         settled_[slice.holder].failed = report.detail;
         return;
     }
+  }
+
+  /// A MIG instance has hardware of its own: that one fails says nothing of its neighbours, and as
+  /// a failed slice its place stays taken until it is verified clean. Whether the GPU itself is
+  /// sick is the agent's to say.
+  static bool walled_off(const Slice& slice) {
+    return std::holds_alternative<fleet::MigSlice>(slice.shape);
   }
 
   bool promised(LeaseId id) const {

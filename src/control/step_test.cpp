@@ -197,6 +197,36 @@ TEST_F(Step, AFailedDeviceIsQuarantinedAndTheRequestGoesElsewhere) {
   EXPECT_EQ(state_.fleet().gpu(gpu).health, fleet::Health::kHealthy);
 }
 
+TEST_F(Step, AFailedPartitionLeavesItsGpuInService) {
+  agent_works();
+  const auto neighbour = submit(small_);
+  agent_works();
+  const auto id = submit(small_);
+  const auto failed = lease_of(id).slices.front();
+  const auto number = state_.fleet().gpu(failed.gpu).number;
+  ok(Report{report_of({{number, failed.generation, SliceStatus::kFailed}})}, agent());
+  const auto& gpu = state_.fleet().gpu(failed.gpu);
+  EXPECT_EQ(gpu.health, fleet::Health::kHealthy) << "the hardware keeps partitions apart";
+  EXPECT_EQ(gpu.find(failed.generation)->phase, fleet::SlicePhase::kFailed);
+  EXPECT_EQ(request(neighbour).state, RequestState::kActive);
+  ASSERT_EQ(request(id).state, RequestState::kProvisioning) << "elsewhere";
+  const auto& again = lease_of(id).slices.front();
+  EXPECT_TRUE(again.gpu != failed.gpu || again.shape != failed.shape);
+  agent_works();
+  EXPECT_EQ(gpu.find(failed.generation), nullptr) << "verified clean, and free again";
+}
+
+TEST_F(Step, AFailedPartitionOfASickGpuTakesItOutOfService) {
+  agent_works();
+  const auto failed = lease_of(submit(small_)).slices.front();
+  auto report =
+      report_of({{state_.fleet().gpu(failed.gpu).number, failed.generation, SliceStatus::kFailed}});
+  report.gpus.front().health = fleet::Health::kQuarantined;
+  report.gpus.front().detail = "Xid 79";
+  ok(Report{report}, agent());
+  EXPECT_EQ(state_.fleet().gpu(failed.gpu).health, fleet::Health::kQuarantined);
+}
+
 TEST_F(Step, ALostNodeKeepsItsLeasesAndGetsNoNewOnes) {
   agent_works();
   const auto id = submit(small_);
