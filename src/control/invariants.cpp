@@ -151,6 +151,13 @@ class CapacityNeverExceeded final : public PerGpu {
       return "more memory is shared out than it has";
     if (occupancy.share_compute.count() > 1000 * occupancy.share_ceiling)
       return "more compute is shared out than promised";
+    for (const auto& slice : gpu.slices) {
+      const auto* share = std::get_if<fleet::ShareSlice>(&slice.shape);
+      if (share == nullptr) continue;
+      if (occupancy.tenants > share->tenants) return "more tenants share it than one was promised";
+      if (share->isolation != occupancy.share_isolation)
+        return "guarded and unguarded tenants share it";
+    }
     if (occupancy.technology != catalog::Technology::kTimeSlicing && !held.within(whole))
       return "slices take more than the whole";
     return std::nullopt;

@@ -43,8 +43,12 @@ void Occupancy::add(const SliceShape& shape) {
   } else if (const auto* share = std::get_if<ShareSlice>(&shape)) {
     share_memory += share->memory;
     share_compute += share->compute;
-    share_ceiling = share_ceiling == 0 ? share->oversubscription
-                                       : std::min(share_ceiling, share->oversubscription);
+    const auto stricter = [](std::uint16_t here, std::uint16_t asked) {
+      return here == 0 ? asked : std::min(here, asked);
+    };
+    share_ceiling = stricter(share_ceiling, share->oversubscription);
+    share_tenants = stricter(share_tenants, share->tenants);
+    share_isolation = std::max(share_isolation, share->isolation);
   }
 }
 

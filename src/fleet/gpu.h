@@ -83,6 +83,8 @@ struct Occupancy {
   MiB share_memory;                 ///< granted to shares
   MilliShare share_compute;         ///< granted to shares
   std::uint16_t share_ceiling = 0;  ///< least oversubscription promised to a share here; 0: none
+  std::uint16_t share_tenants = 0;  ///< fewest tenants promised to a share here; 0: none
+  catalog::Isolation share_isolation{};  ///< promised to the shares here
   friend auto operator<=>(const Occupancy&, const Occupancy&) = default;
 
   bool empty() const { return tenants == 0; }

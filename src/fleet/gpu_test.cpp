@@ -22,12 +22,13 @@ TEST(Occupancy, IdleInstancesAreApartFromHeldOnes) {
 
 TEST(Occupancy, SharesAddUpUnderTheStrictestPromise) {
   Gpu gpu;
-  gpu.slices = {slice(ShareSlice{MiB(1000), MilliShare(500), 4}, SlicePhase::kInUse, 1),
-                slice(ShareSlice{MiB(2000), MilliShare(250), 2}, SlicePhase::kPreparing, 2)};
+  gpu.slices = {slice(ShareSlice{MiB(1000), MilliShare(500), 4, 3}, SlicePhase::kInUse, 1),
+                slice(ShareSlice{MiB(2000), MilliShare(250), 2, 8}, SlicePhase::kPreparing, 2)};
   const auto occupancy = occupancy_of(gpu);
   EXPECT_EQ(occupancy.share_memory, MiB(3000));
   EXPECT_EQ(occupancy.share_compute, MilliShare(750));
   EXPECT_EQ(occupancy.share_ceiling, 2);
+  EXPECT_EQ(occupancy.share_tenants, 3);
 }
 
 TEST(Occupancy, InterchangeableGpusAreEqual) {

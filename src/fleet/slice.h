@@ -30,17 +30,26 @@ struct MigSlice {
   static void fields(auto& self, auto&& visit) { visit("instance", self.instance); }
 };
 
+/// The most tenants that any tier may put on one time-sliced GPU.
+inline constexpr std::uint16_t kMostTenants = 64;
+
 /// A share of a GPU's time with a part of its memory.
 struct ShareSlice {
   MiB memory;
   MilliShare compute;  ///< weight against the GPU's other tenants; 1000 = as much as one GPU gives
   std::uint16_t oversubscription =
       1;  ///< promise: the GPU's compute is handed out at most so often
+  std::uint16_t tenants = kMostTenants;  ///< promise: the GPU has at most so many at once
+  /// Promise, kShared or kLimited: what is enforced on all who share the GPU. An unguarded
+  /// neighbour could take what a guarded share was promised, so the two never meet.
+  catalog::Isolation isolation = catalog::Isolation::kShared;
   friend bool operator==(const ShareSlice&, const ShareSlice&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("memory", self.memory);
     visit("compute", self.compute);
     visit("oversubscription", self.oversubscription);
+    visit("tenants", self.tenants);
+    visit("isolation", self.isolation);
   }
 };
 

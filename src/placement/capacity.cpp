@@ -113,10 +113,8 @@ class SlotCounter {
     if (pool_.fixed()) return found;
     Occupancy filled = occupancy;
     const MiB memory(std::min(tier_.slot.count(), model_.memory.count() / tier_.oversubscription));
-    const Candidate slot{
-        .technology = Technology::kTimeSlicing,
-        .share = {memory, MilliShare(1000), static_cast<std::uint16_t>(tier_.oversubscription)},
-        .max_tenants = static_cast<std::uint16_t>(tier_.max_tenants)};
+    const Candidate slot{.technology = Technology::kTimeSlicing,
+                         .share = tier_.share_of(memory, MilliShare(1000))};
     while (const auto next = fit(model_, pool_, filled, slot)) {
       filled = with(filled, *next);
       found.add(fleet::profile_name(next->shape, model_), 1);

@@ -61,17 +61,27 @@ std::optional<Fit> fit_mig(const GpuModel& model, const Pool& pool, const Occupa
   return best;
 }
 
+/// The GPU's terms once the share is there too: the strictest that anyone on it was promised.
+Occupancy terms_with(const Occupancy& occupancy, const fleet::ShareSlice& share) {
+  Occupancy terms = occupancy;
+  terms.add(share);
+  return terms;
+}
+
+/// Guarded and unguarded shares do not meet.
+bool neighbours_suit(const Occupancy& occupancy, const fleet::ShareSlice& share) {
+  return occupancy.empty() || occupancy.share_isolation == share.isolation;
+}
+
 std::optional<Fit> fit_share(const GpuModel& model, const Pool& pool, const Occupancy& occupancy,
                              const Candidate& candidate) {
   if (pool.fixed() || !open_to(occupancy, Technology::kTimeSlicing)) return std::nullopt;
   const auto& share = candidate.share;
-  const int ceiling = occupancy.share_ceiling == 0
-                          ? share.oversubscription
-                          : std::min(occupancy.share_ceiling, share.oversubscription);
-  const auto memory_left = model.memory - occupancy.share_memory - share.memory;
-  const auto compute_left =
-      std::int64_t{1000} * ceiling - occupancy.share_compute.count() - share.compute.count();
-  if (occupancy.tenants >= candidate.max_tenants || compute_left < 0) return std::nullopt;
+  if (!neighbours_suit(occupancy, share)) return std::nullopt;
+  const auto after = terms_with(occupancy, share);
+  const auto memory_left = model.memory - after.share_memory;
+  const auto compute_left = std::int64_t{1000} * after.share_ceiling - after.share_compute.count();
+  if (after.tenants > after.share_tenants || compute_left < 0) return std::nullopt;
   // Memory is never oversubscribed. Where a model's memory is unknown, only shares without a
   // memory promise are granted.
   if (share.memory.count() > 0 && memory_left.count() < 0) return std::nullopt;
@@ -124,11 +134,11 @@ std::int64_t mig_room(const GpuModel& model, const Pool& pool, const Occupancy& 
 std::int64_t share_room(const GpuModel& model, const Occupancy& occupancy,
                         const Candidate& candidate) {
   const auto& share = candidate.share;
-  const int ceiling = occupancy.share_ceiling == 0
-                          ? share.oversubscription
-                          : std::min(occupancy.share_ceiling, share.oversubscription);
-  const auto compute_left = std::int64_t{1000} * ceiling - occupancy.share_compute.count();
-  auto most = std::min<std::int64_t>(candidate.max_tenants - occupancy.tenants,
+  if (!neighbours_suit(occupancy, share)) return 0;
+  const auto terms = terms_with(occupancy, share);
+  const auto compute_left =
+      std::int64_t{1000} * terms.share_ceiling - occupancy.share_compute.count();
+  auto most = std::min<std::int64_t>(terms.share_tenants - occupancy.tenants,
                                      compute_left / share.compute.count());
   if (share.memory.count() > 0)
     most = std::min(most, (model.memory - occupancy.share_memory).count() / share.memory.count());
@@ -165,6 +175,7 @@ double loss_of(const Fit& fit) {
 std::int64_t free_for_shares(const GpuModel& model, const Occupancy& occupancy) {
   if (occupancy.empty()) return kGpu;
   if (occupancy.technology != Technology::kTimeSlicing) return 0;
+  if (occupancy.tenants >= occupancy.share_tenants) return 0;
   auto used = up(occupancy.share_compute.count(), std::max<int>(occupancy.share_ceiling, 1));
   if (model.memory.count() > 0)
     used = std::max(used, up(kGpu * occupancy.share_memory.count(), model.memory.count()));

@@ -211,12 +211,11 @@ class TierMatch {
 
   void add_share(Candidate candidate, const GpuModel& model) {
     auto& share = candidate.share;
-    share.oversubscription = static_cast<std::uint16_t>(tier_.oversubscription);
-    share.memory = need_.memory;
+    share = tier_.share_of(need_.memory, MilliShare(1000));
     // `limited` enforces memory, so every tenant needs an amount: by default an equal part.
     if (share.memory.count() == 0 && tier_.isolation >= catalog::Isolation::kLimited)
       share.memory = MiB(model.memory.count() / tier_.oversubscription);
-    share.compute = need_.compute.count() > 0 ? need_.compute : MilliShare(1000);
+    if (need_.compute.count() > 0) share.compute = need_.compute;
     if (need_.sms.count() > 0) {
       if (model.sms < need_.sms) return;
       share.compute =
@@ -224,7 +223,6 @@ class TierMatch {
     }
     if (model.memory > largest_.memory) largest_.offer(model.memory, "a share of " + model.key);
     if (share.memory > model.memory && share.memory.count() > 0) return;
-    candidate.max_tenants = static_cast<std::uint16_t>(tier_.max_tenants);
     candidate.cost = fleet::cost_of(share, model);
     admit(candidate);
   }

@@ -22,11 +22,10 @@ using Tiers = std::map<std::string, tenancy::Tier, std::less<>>;
 struct Candidate {
   fleet::PoolIndex pool;
   catalog::Technology technology{};
-  std::uint16_t profile = 0;      ///< MIG: index into the model's profiles
-  std::uint16_t vgpu_type = 0;    ///< vGPU: index into the model's types
-  fleet::ShareSlice share;        ///< time-slicing
-  std::uint16_t max_tenants = 0;  ///< time-slicing: on one GPU
-  fleet::Cost cost;               ///< of one slice
+  std::uint16_t profile = 0;    ///< MIG: index into the model's profiles
+  std::uint16_t vgpu_type = 0;  ///< vGPU: index into the model's types
+  fleet::ShareSlice share;      ///< time-slicing
+  fleet::Cost cost;             ///< of one slice
   /// Equal for candidates of different pools that are equally good: same technology, cost, SMs and
   /// memory. Rises along Match::candidates.
   std::uint16_t group = 0;

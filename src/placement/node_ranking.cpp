@@ -229,7 +229,8 @@ NodeRankings::Key NodeRankings::key_of(const NodeNeed& need) {
           slice.share.memory.count(),
           slice.share.compute.count(),
           std::int64_t{slice.share.oversubscription},
-          std::int64_t{slice.max_tenants},
+          std::int64_t{slice.share.tenants},
+          static_cast<std::int64_t>(slice.share.isolation),
           std::int64_t{need.count},
           need.host.cpu.count(),
           need.host.memory.count()};

@@ -78,7 +78,7 @@ class NodeRankings {
     std::uint64_t changed = 0, tuning = 0;
     NodeLook look;
   };
-  using Key = std::array<std::int64_t, 11>;
+  using Key = std::array<std::int64_t, 12>;
   static Key key_of(const NodeNeed& need);
 
   Order& order_of(const NodeView& view, const NodeNeed& need);

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "placement/explain.h"
+#include "placement/fit.h"
 #include "placement/test_fleet.h"
 
 namespace tessera::placement {
@@ -97,6 +98,33 @@ TEST(Place, OversubscribedComputeStopsAtTheTiersPromise) {
     fleet.grant(*spot);
   }
   EXPECT_FALSE(fleet.place(tenant));
+}
+
+TEST(Place, AShareKeepsWhatItsNeighboursWerePromised) {
+  TestFleet fleet;
+  fleet.add_pool("dev", "L40S-48GB", 1, 1);
+  const auto& pool = fleet.fleet().pool(fleet::PoolIndex(0));
+  const auto& model = fleet.catalog().model(pool.model);
+  const auto share = [](std::uint16_t tenants, Isolation isolation) {
+    return Candidate{.technology = Technology::kTimeSlicing,
+                     .share = {base::MiB(100), base::MilliShare(10), 4, tenants, isolation}};
+  };
+  const auto few = share(4, Isolation::kLimited), many = share(16, Isolation::kLimited);
+  fleet::Occupancy gpu;
+  const auto add = [&](const Candidate& candidate) {
+    const auto found = fit(model, pool, gpu, candidate);
+    if (found) gpu = with(gpu, *found);
+    return found.has_value();
+  };
+  EXPECT_TRUE(add(few) && add(many) && add(many));
+  EXPECT_FALSE(fit(model, pool, gpu, share(16, Isolation::kShared)))
+      << "nothing would hold it to its part";
+  EXPECT_TRUE(add(many));
+  EXPECT_FALSE(add(many)) << "the first was promised three neighbours at most";
+  gpu = {};
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(add(many));
+  EXPECT_FALSE(add(few)) << "it would have too many neighbours from the start";
+  EXPECT_TRUE(add(many));
 }
 
 TEST(Place, HostCpuAndMemoryAreLimitsOfTheNode) {
@@ -316,8 +344,9 @@ TEST_P(RoomOracle, IsWhatFitsOneAfterTheOther) {
       return {
           .technology = Technology::kTimeSlicing,
           .share = {base::MiB(1 + random.below(30'000)), base::MilliShare(1 + random.below(900)),
-                    static_cast<std::uint16_t>(1 + random.below(4))},
-          .max_tenants = 8};
+                    static_cast<std::uint16_t>(1 + random.below(4)),
+                    static_cast<std::uint16_t>(1 + random.below(8)),
+                    random.chance(1, 3) ? Isolation::kShared : Isolation::kLimited}};
     return {.technology = Technology::kMig,
             .profile = static_cast<std::uint16_t>(random.below(model.profiles.size()))};
   };

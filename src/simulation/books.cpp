@@ -237,7 +237,13 @@ void Entry::hold(const request::Lease& lease, const request::LeasedSlice& leased
                 .placement.overlaps(model.layouts.instance(other.instance).placement),
            "a grant over a slice" + label);
     }
-    if (const auto* share = std::get_if<fleet::ShareSlice>(&held.shape)) shared += share->memory;
+    const auto* theirs = std::get_if<fleet::ShareSlice>(&held.shape);
+    const auto* ours = std::get_if<fleet::ShareSlice>(&leased.shape);
+    if (theirs == nullptr || ours == nullptr) continue;
+    shared += theirs->memory;
+    need(std::min(theirs->tenants, ours->tenants) > page.held.size(),
+         "a share on a GPU with more tenants than promised" + label);
+    need(theirs->isolation == ours->isolation, "a guarded share beside an unguarded one" + label);
   }
   if (const auto* share = std::get_if<fleet::ShareSlice>(&leased.shape))
     need(shared + share->memory <= model.memory, "more memory was shared out than there is");

@@ -15,10 +15,16 @@ using catalog::Technology;
 constexpr std::array kModels = {"H100-80GB-SXM5", "A100-40GB-SXM4", "A30-24GB",
                                 "L40S-48GB",      "A100-80GB-PCIe", "H100-94GB-NVL"};
 
-/// The three default tiers with leases of minutes instead of days, so that a few simulated hours
-/// see whole lives.
+/// The three default tiers, and one that promises less to more tenants, with leases of minutes
+/// instead of days, so that a few simulated hours see whole lives.
 std::vector<tenancy::Tier> short_tiers(base::Random& random) {
   auto tiers = tenancy::default_tiers();
+  tiers.push_back({.name = "sandbox",
+                   .isolation = catalog::Isolation::kShared,
+                   .technologies = {Technology::kTimeSlicing},
+                   .oversubscription = 8,
+                   .max_tenants = static_cast<int>(2 + random.below(8)),
+                   .slot = base::MiB(4'769)});
   for (auto& tier : tiers) {
     tier.default_duration = 20min;
     tier.max_duration = 2h;
@@ -48,10 +54,10 @@ fleet::Pool random_pool(std::string name, catalog::ModelIndex index, const catal
                         base::Random& random) {
   fleet::Pool pool{.name = std::move(name), .model = index};
   pool.technologies = {Technology::kTimeSlicing, Technology::kWhole};
-  pool.tiers = {"development", "production"};
+  pool.tiers = {"development", "production", "sandbox"};
   if (!model.mig_capable()) return pool;
   pool.technologies = {Technology::kTimeSlicing, Technology::kMig, Technology::kWhole};
-  pool.tiers = {"development", "production", "staging"};
+  pool.tiers = {"development", "production", "sandbox", "staging"};
   if (random.chance(1, 3)) {
     pool.layout_policy = fleet::LayoutPolicy::kStatic;
     pool.static_layout = random_layout(model, random);

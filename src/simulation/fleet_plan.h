@@ -25,7 +25,7 @@ struct FleetPlan {
   std::vector<std::string> teams;
 };
 
-/// A small random fleet: one to four pools of mixed models, three tiers with short leases, a few
+/// A small random fleet: one to four pools of mixed models, four tiers with short leases, a few
 /// teams of which some are limited.
 FleetPlan random_fleet(const catalog::Catalog& catalog, base::Random& random);
 

@@ -180,6 +180,7 @@ void Workload::administrate() {
       tier.notice = std::chrono::minutes(1 + random_.below(8));
       tier.max_duration = std::chrono::minutes(60 + random_.below(90));
       tier.oversubscription = static_cast<int>(2 + random_.below(4));
+      tier.max_tenants = static_cast<int>(2 + random_.below(8));
       insist(control::PutTier{std::move(tier)}, kAdmin);
     }
   }

@@ -30,6 +30,14 @@ std::optional<Isolation> Tier::isolation_with(Technology technology) const {
   return given;
 }
 
+fleet::ShareSlice Tier::share_of(MiB memory, base::MilliShare compute) const {
+  return {.memory = memory,
+          .compute = compute,
+          .oversubscription = static_cast<std::uint16_t>(oversubscription),
+          .tenants = static_cast<std::uint16_t>(max_tenants),
+          .isolation = std::min(isolation, Isolation::kLimited)};
+}
+
 bool Tier::admits(std::string_view team) const {
   return teams.empty() || std::ranges::find(teams, team) != teams.end();
 }

@@ -44,6 +44,8 @@ struct Tier {
   /// What a slice of `technology` is protected from in this tier; absent where the technology
   /// would break the tier's promise or is not among its technologies.
   std::optional<catalog::Isolation> isolation_with(catalog::Technology technology) const;
+  /// A share that carries this tier's promises.
+  fleet::ShareSlice share_of(MiB memory, base::MilliShare compute) const;
   bool admits(std::string_view team) const;
   /// oversubscription where it applies to `technology`, else 1.
   int oversubscription_of(catalog::Technology technology) const;

@@ -26,7 +26,9 @@ struct EncodeShape {
   Json operator()(const ShareSlice& share) const {
     return {{"memory", base::to_string(share.memory)},
             {"compute", share.compute.count()},
-            {"oversubscription", share.oversubscription}};
+            {"oversubscription", share.oversubscription},
+            {"maxTenants", share.tenants},
+            {"isolation", to_string(share.isolation)}};
   }
   Json operator()(const VgpuSlice& slice) const { return {{"type", slice.type}}; }
   Json operator()(const MigSlice& slice) const { return {{"instance", slice.instance}}; }
@@ -99,6 +101,9 @@ SliceShape read_share(Fields& fields) {
   fields.memory("memory", share.memory, kRequired);
   fields.whole("compute", 0, kLargest, compute, kRequired);
   fields.whole("oversubscription", 1, 64, share.oversubscription, kRequired);
+  fields.whole("maxTenants", 1, fleet::kMostTenants, share.tenants, kRequired);
+  fields.choice("isolation", {catalog::Isolation::kShared, catalog::Isolation::kLimited},
+                share.isolation, kRequired);
   share.compute = base::MilliShare(compute);
   return share;
 }

@@ -10,8 +10,8 @@
 /// What agents and the control plane send each other, as JSON (POST /v1/agent/nodes/NAME/report).
 /// Reading is strict: a message of another version is refused, never half understood. A slice's
 /// shape is {"technology":"mig","instance":5}, {"technology":"time-slicing","memory","compute",
-/// "oversubscription"}, {"technology":"vgpu","type":0} or {"technology":"whole"}; instances and
-/// types are positions in the model's catalog entry.
+/// "oversubscription","maxTenants","isolation"}, {"technology":"vgpu","type":0} or
+/// {"technology":"whole"}; instances and types are positions in the model's catalog entry.
 ///
 /// decode(encode(x)) == x, tested.
 namespace tessera::wire {
