@@ -105,8 +105,7 @@ Result<Json> spec_of(const NeedOptions& options) {
 /// Settled: neither this command's waiting nor a moment's will change it.
 bool settled(const Json& request) {
   const auto state = text_at(request, "status.state");
-  return state != "submitted" && state != "matched" && state != "approved" &&
-         state != "provisioning";
+  return state != "approved" && state != "provisioning";
 }
 
 /// A request that waits because its nodes have not reported yet may be granted within moments.

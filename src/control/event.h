@@ -124,12 +124,12 @@ struct RequestSubmitted {
   request::Request request;
   static void fields(auto& self, auto&& visit) { visit("request", self.request); }
 };
-/// The request moved along its life-cycle without a lease being involved: matched, waiting for
-/// approval, approved, queued, rejected, cancelled, failed.
+/// The request moved along its life-cycle without a lease being involved: approved, queued (again,
+/// if it waits for another reason), rejected, cancelled.
 struct RequestMoved {
   RequestId request;
   request::RequestState state{};
-  std::string tier;  ///< kMatched: the tier
+  std::string tier;  ///< the one it is matched to from now on; empty: as before
   std::optional<Reason> reason;
   std::string message;
   static void fields(auto& self, auto&& visit) {

@@ -1,6 +1,7 @@
 #include "control/step.h"
 
 #include <algorithm>
+#include <expected>
 #include <set>
 
 #include "base/check.h"
@@ -26,17 +27,60 @@ struct MakesRoom {
   bool operator()(const auto&) const { return false; }
 };
 
+/// Can it end all hope of a waiting request?
+struct TakesHope {
+  bool operator()(const TierDeleted&) const { return true; }
+  bool operator()(const PoolDeleted&) const { return true; }
+  bool operator()(const NodeDeleted&) const { return true; }
+  bool operator()(const auto&) const { return false; }
+};
+
+/// Why a request waits.
+struct Wait {
+  Reason reason{};
+  std::string message;
+  bool hopeless = false;  ///< nothing that is declared here could hold it, even if all were free
+};
+
 /// Where the waiting request would go now.
-std::optional<LeaseGranted> try_grant(State& state, const request::Request& request, Instant now) {
+std::expected<LeaseGranted, Wait> try_grant(State& state, const request::Request& request,
+                                            Instant now) {
   const auto* team = state.find_team(request.team);
   CHECK_MSG(team != nullptr, request.team);
   const auto world = world_of(state, *team, &state.rankings());
   const auto need = matched_need(request);
   const auto matched = placement::match(world.for_matching(), need);
-  if (!matched) return std::nullopt;
-  const auto placed = placement::place(world, *matched, need);
-  if (!placed) return std::nullopt;
+  if (!matched)
+    return std::unexpected(Wait{matched.error().reason,
+                                base::to_string(matched.error()) + "; it keeps its place", true});
+  auto placed = placement::place(world, *matched, need);
+  if (!placed)
+    return std::unexpected(Wait{placed.error().reason, std::move(placed.error().message)});
   return grant(state, request, *placed, now);
+}
+
+/// Does the request say of itself that nothing here could hold it?
+bool says_hopeless(const request::Request& request) {
+  return request.reason && placement::refuses_for_good(*request.reason);
+}
+
+/// Tells a line whose head could not be granted why it waits, if that has become something else
+/// than a matter of time, or is one again. Other changes of the reason are told when asked
+/// (explain): they come and go with every lease.
+void tell_why(State& state, const request::Request& head, const Wait& wait, Instant now,
+              std::vector<Event>& events) {
+  std::vector<RequestMoved> moves;
+  for (const auto id : state.waiting().line_of(head)) {
+    const auto& request = *state.find(id);
+    const bool told = wait.hopeless
+                          ? request.reason == wait.reason && request.message == wait.message
+                          : !says_hopeless(request);
+    if (!told) moves.push_back({id, request::RequestState::kQueued, {}, wait.reason, wait.message});
+  }
+  for (auto& move : moves) {
+    state.apply(move, now);
+    events.emplace_back(std::move(move));
+  }
 }
 
 /// Tries the head of every line of the queue, oldest first. A line whose head does not fit is done
@@ -48,7 +92,10 @@ void grant_waiting(State& state, Instant now, std::vector<Event>& events) {
     const auto& request = *state.find(*queue.begin());
     queue.erase(queue.begin());
     auto granted = try_grant(state, request, now);
-    if (!granted) continue;
+    if (!granted) {
+      tell_why(state, request, granted.error(), now, events);
+      continue;
+    }
     state.apply(*granted, now);
     events.push_back(std::move(*granted));
     if (const auto next = state.waiting().head_of(request)) queue.insert(*next);
@@ -66,12 +113,12 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   if (!decided) return std::unexpected(decided.error());
   Record record{state.revision(), now, actor, std::move(*decided)};
   if (record.events.empty()) return record;
-  bool room = false;
+  bool look = false;  // at the queue
   for (const auto& event : record.events) {
     state.apply(event, now);
-    room |= std::visit(MakesRoom{}, event);
+    look |= std::visit(MakesRoom{}, event) || std::visit(TakesHope{}, event);
   }
-  if (room) grant_waiting(state, now, record.events);
+  if (look) grant_waiting(state, now, record.events);
   record.revision = state.revision() + 1;
   record.incarnation = state.next_incarnation();
   state.commit(record);

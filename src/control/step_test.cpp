@@ -227,6 +227,39 @@ TEST_F(Step, AFailedPartitionOfASickGpuTakesItOutOfService) {
   EXPECT_EQ(state_.fleet().gpu(failed.gpu).health, fleet::Health::kQuarantined);
 }
 
+TEST_F(Step, WhoWaitsForWhatCannotBeIsTold) {
+  fleet::Pool spare = state_.fleet().pool(fleet::PoolIndex(0));
+  spare.name = "spare";
+  ok(PutPool{spare});
+  ok(PutNode{"node-9", "spare", 1, {}, {}});
+  auto need = small_;
+  need.pool = "spare";
+  const auto named = submit(need);
+  auto pair = whole_;
+  pair.count = 2;
+  const auto two = submit(pair);
+  EXPECT_EQ(request(named).reason, Reason::kNodesAway);
+  EXPECT_EQ(request(two).reason, Reason::kNodesAway);
+
+  ok(DeleteNode{"node-9"});
+  EXPECT_EQ(request(named).reason, Reason::kNeverFits) << "the pool has no nodes";
+  ok(DeletePool{"spare"});
+  EXPECT_EQ(request(named).state, RequestState::kQueued) << "it keeps its place";
+  EXPECT_EQ(request(named).reason, Reason::kUnknownObject);
+
+  tenancy::Team team{.name = "vision"};
+  team.quotas["h100"].limit = fleet::Cost{base::kWholeGpu, base::kWholeGpu};
+  ok(PutTeam{team});
+  EXPECT_EQ(request(two).reason, Reason::kAboveLimit);
+  ok(PutTeam{{.name = "vision"}});
+  EXPECT_EQ(request(two).reason, Reason::kNodesAway) << "a matter of time again";
+  ok(PutPool{spare});
+  ok(PutNode{"node-9", "spare", 1, {}, {}});
+  EXPECT_EQ(request(named).reason, Reason::kNodesAway);
+  agent_works();
+  EXPECT_EQ(request(two).state, RequestState::kProvisioning);
+}
+
 TEST_F(Step, ALostNodeKeepsItsLeasesAndGetsNoNewOnes) {
   agent_works();
   const auto id = submit(small_);

@@ -27,6 +27,10 @@ class WaitingLines {
   std::vector<RequestId> heads() const;
   /// The oldest request of the line that `request`, which may have left it, belongs to.
   std::optional<RequestId> head_of(const request::Request& request) const;
+  /// All of the line that `request`, which waits, belongs to, oldest first.
+  const std::set<RequestId>& line_of(const request::Request& request) const {
+    return lines_.at(key_of(request));
+  }
   /// Place of a waiting request among those of its tier, from 1; 0 if it does not wait.
   int position(const request::Request& request) const;
   /// The place that a request of `tier` would get if it joined now.

@@ -362,6 +362,12 @@ Result<Match> match(const MatchWorld& world, const Need& need) {
   return refusal.text(world, need);
 }
 
+bool refuses_for_good(base::Reason reason) {
+  return reason == Reason::kUnknownObject || reason == Reason::kNoTier ||
+         reason == Reason::kInvalidQuantity || reason == Reason::kAboveLimit ||
+         reason == Reason::kNeverFits;
+}
+
 std::string name_of(const Candidate& candidate, const GpuModel& model) {
   switch (candidate.technology) {
     case Technology::kMig:

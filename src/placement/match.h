@@ -59,6 +59,9 @@ struct MatchWorld {
 /// limit could never hold it), kNeverFits (no GPU or node could).
 base::Result<Match> match(const MatchWorld& world, const request::Need& need);
 
+/// Is it one of those that match() gives, and place() never: waiting alone would not help?
+bool refuses_for_good(base::Reason reason);
+
 /// The candidates of one tier, in order, whatever nodes there are to hold them: none where the tier
 /// or its pools could not serve the need at all.
 std::vector<Candidate> candidates_in(const MatchWorld& world, const tenancy::Tier& tier,

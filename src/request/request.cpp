@@ -13,14 +13,11 @@ struct Edge {
 /// The diagram in request.h. Cancelling is legal from every state that is not terminal and is
 /// handled apart; a holding request passes through releasing first.
 constexpr Edge kEdges[] = {
-    {kSubmitted, kMatched},
-    {kSubmitted, kRejected},
-    {kMatched, kPendingApproval},
-    {kMatched, kApproved},
     {kPendingApproval, kApproved},
     {kPendingApproval, kRejected},
     {kApproved, kQueued},
     {kApproved, kProvisioning},
+    {kQueued, kQueued},
     {kQueued, kProvisioning},
     {kQueued, kRejected},
     {kProvisioning, kActive},
@@ -42,11 +39,11 @@ constexpr Edge kEdges[] = {
 }  // namespace
 
 std::string_view to_string(RequestState state) {
-  constexpr std::array<std::string_view, 13> kNames = {
-      "submitted", "matched",  "pending-approval", "approved", "queued",   "provisioning",
-      "active",    "expiring", "releasing",        "released", "rejected", "cancelled",
-      "failed"};
-  return kNames[static_cast<std::size_t>(state)];
+  constexpr auto kFirst = static_cast<std::size_t>(kPendingApproval);
+  constexpr std::array<std::string_view, 11> kNames = {
+      "pending-approval", "approved", "queued",   "provisioning", "active", "expiring",
+      "releasing",        "released", "rejected", "cancelled",    "failed"};
+  return kNames.at(static_cast<std::size_t>(state) - kFirst);
 }
 
 std::string_view to_string(LeaseState state) {

@@ -16,21 +16,21 @@ using base::Reason;
 using RequestId = base::Serial<struct RequestTag>;
 using fleet::LeaseId;
 
-/// A request's life. One command may pass several states at once; its event names the last.
+/// A request's life. It begins once it was matched to a tier: what no tier could serve is refused.
+/// One command may pass several states at once; its event names the last.
 ///
-///   submitted -> matched -> pending-approval -> approved -> queued -> provisioning -> active
-///                   |                             ^  |                     ^    |        |
-///                   +-----------------------------+  +-- room is free -----+    |     expiring
-///                                                                  device failed|        |
-///                                                        queued <---------------+    releasing
-///                                                                                        |
-///   terminal: rejected, cancelled, failed, released <------------------------------------+
+///   pending-approval -> approved -> queued -> provisioning -> active
+///                          |                     ^    |         |
+///                          +---- room is free ---+    |      expiring
+///                                        device failed|         |
+///                              queued <---------------+     releasing
+///                                                               |
+///   terminal: rejected, cancelled, failed, released <-----------+
 ///
-/// Cancel is legal from any state that is not terminal. preempted -> queued keeps its age.
+/// Cancel is legal from any state that is not terminal. preempted -> queued keeps its age, and so
+/// does queued -> queued: it waits for another reason.
 enum class RequestState : std::uint8_t {
-  kSubmitted,
-  kMatched,
-  kPendingApproval,
+  kPendingApproval = 2,  // where journals begin to count
   kApproved,
   kQueued,
   kProvisioning,
@@ -57,8 +57,8 @@ struct Request {
   Need need;
   Instant submitted{};
   Instant ended{};  ///< epoch until terminal
-  RequestState state = RequestState::kSubmitted;
-  std::string tier;              ///< matched tier; empty before
+  RequestState state = RequestState::kPendingApproval;
+  std::string tier;              ///< matched tier
   std::optional<Reason> reason;  ///< why it waits or how it ended
   std::string message;           ///< the same for people
   LeaseId lease;                 ///< the one it holds or held last

@@ -76,8 +76,6 @@ export interface Need {
 }
 
 export type RequestState =
-  | "submitted"
-  | "matched"
   | "pending-approval"
   | "approved"
   | "queued"

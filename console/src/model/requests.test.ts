@@ -53,8 +53,6 @@ test("a want in words", () => {
 
 test("every state has exactly one step that is now, or none once it is over", () => {
   const states: RequestState[] = [
-    "submitted",
-    "matched",
     "pending-approval",
     "approved",
     "queued",

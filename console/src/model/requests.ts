@@ -4,8 +4,6 @@ import { parseMemory, showNeed } from "./quantity";
 export type Group = "waiting" | "running" | "ended";
 
 const kGroups: Record<RequestState, Group> = {
-  submitted: "waiting",
-  matched: "waiting",
   "pending-approval": "waiting",
   approved: "waiting",
   queued: "waiting",
@@ -95,8 +93,6 @@ export function stepsOf(request: Request): Step[] {
   const waiting = state === "approved" || state === "queued";
   const labels = ["Submitted", "Matched", "Approved", waiting ? "Queued" : "Placed", "Active", "Released"];
   const reached: Record<RequestState, number> = {
-    submitted: 0,
-    matched: 1,
     "pending-approval": 2,
     approved: 3,
     queued: 3,
