@@ -45,6 +45,9 @@ void Agent::on_target(const fleet::NodeTarget& target) {
 
 Agent::Step Agent::tick(Instant now) {
   wake_ = now + options_.look_every;
+  if (session_ == 0)
+    session_ =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(now.time_since_epoch().count(), 1));
   hear_completions(now);
   const auto observation = driver_->observe();
   notice_boot(observation);
@@ -130,6 +133,7 @@ std::optional<NodeReport> Agent::report(NodeReport fresh, Instant now) {
                        last_report_->target_incarnation != fresh.target_incarnation ||
                        last_report_->gpus != fresh.gpus;
   if (!changed && now - last_sent_ < options_.heartbeat) return std::nullopt;
+  fresh.session = session_;
   fresh.sequence = ++sequence_;
   last_report_ = std::move(fresh);
   last_sent_ = now;

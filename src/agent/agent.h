@@ -70,6 +70,7 @@ class Agent {
   std::map<device::OperationId, std::string> calls_;  ///< whose operation it is
   base::Instant wake_{};
 
+  std::uint64_t session_ = 0;  ///< when it first ticked: no two agents of a node start together
   std::uint64_t sequence_ = 0;
   std::optional<fleet::NodeReport> last_report_;
   base::Instant last_sent_{};

@@ -235,6 +235,7 @@ base::Result<void> check_numbers(const State& state, const fleet::NodeReport& re
 Decision decide_report(const State& state, const Report& command, Instant now) {
   const auto node = state.fleet().find_node(command.report.node);
   if (!node) return unknown("node", command.report.node);
+  if (!state.report_order().fresh(*node, command.report)) return Events{};
   if (const auto sane = check_numbers(state, command.report, now); !sane)
     return std::unexpected(sane.error());
   return ReportReader(state, *node, command.report, now).read();

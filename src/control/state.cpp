@@ -53,6 +53,7 @@ State State::clone() const {
   copy.demand_ = demand_;
   copy.incarnations_ = incarnations_;
   copy.writes_as_ = writes_as_;
+  copy.report_order_ = report_order_;
   copy.rebuild();
   return copy;
 }

@@ -13,6 +13,7 @@
 #include "base/sorted_set.h"
 #include "catalog/gpu_model.h"
 #include "control/event.h"
+#include "control/report_order.h"
 #include "control/waiting.h"
 #include "fleet/fleet.h"
 #include "placement/capacity.h"
@@ -48,7 +49,7 @@ inline constexpr std::size_t kIncarnationsKept = 1000;
 ///
 /// Stored (in snapshots, in the digest): everything visited by `fields`. Derived, rebuilt after a
 /// snapshot is read: the placement index, quota use, the queue, the timers. Remembered, and no part
-/// of what it says: the rankings.
+/// of what it says: the rankings, and which report of each node was the last.
 class State {
  public:
   explicit State(std::shared_ptr<const catalog::Catalog> catalog);
@@ -82,6 +83,9 @@ class State {
   const placement::Demand& demand() const { return demand_; }
   /// What placing remembers from one decision to the next. Only for whoever may change the state.
   placement::NodeRankings& rankings() { return rankings_; }
+  const ReportOrder& report_order() const { return report_order_; }
+  /// The same, for whoever steps the state.
+  ReportOrder& report_order() { return report_order_; }
 
   const std::map<std::string, tenancy::Tier, std::less<>>& tiers() const { return tiers_; }
   const std::map<std::string, tenancy::Team, std::less<>>& teams() const { return teams_; }
@@ -177,6 +181,7 @@ class State {
   std::uint64_t writes_as_ = 0;  ///< of this process, and no part of the state
   placement::Index index_;
   placement::NodeRankings rankings_;
+  ReportOrder report_order_;
   placement::UseByPool no_use_;
   std::map<std::string, placement::UseByPool, std::less<>> use_;
   std::map<std::string, placement::TierUse, std::less<>> use_by_tier_;

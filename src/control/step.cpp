@@ -102,6 +102,11 @@ void grant_waiting(State& state, Instant now, std::vector<Event>& events) {
   }
 }
 
+void take_note(State& state, const fleet::NodeReport& report) {
+  const auto node = *state.fleet().find_node(report.node);
+  if (state.report_order().fresh(node, report)) state.report_order().note(node, report);
+}
+
 }  // namespace
 
 base::Result<Record> step(State& state, const Command& command, const tenancy::Actor& actor,
@@ -111,6 +116,7 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   const Instant now = std::max(clock, state.last_change());
   auto decided = decide(state, command, actor, now, &state.rankings());
   if (!decided) return std::unexpected(decided.error());
+  if (const auto* report = std::get_if<Report>(&command)) take_note(state, report->report);
   Record record{state.revision(), now, actor, std::move(*decided)};
   if (record.events.empty()) return record;
   bool look = false;  // at the queue

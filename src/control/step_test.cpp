@@ -227,6 +227,21 @@ TEST_F(Step, AFailedPartitionOfASickGpuTakesItOutOfService) {
   EXPECT_EQ(state_.fleet().gpu(failed.gpu).health, fleet::Health::kQuarantined);
 }
 
+TEST_F(Step, ALateReportDoesNotUndoWhatIsKnown) {
+  const auto numbered = [](const std::string& boot, std::uint64_t sequence) {
+    return fleet::NodeReport{.node = "node-1", .boot = boot, .sequence = sequence, .session = 7};
+  };
+  ok(Report{numbered("boot-1", 5)}, agent());
+  ok(NodeSilent{"node-1"});
+  ok(Report{numbered("boot-1", 4)}, agent());
+  ok(Report{numbered("boot-1", 5)}, agent());
+  EXPECT_EQ(state_.fleet().nodes().front().phase, fleet::NodePhase::kLost);
+  ok(Report{numbered("boot-2", 1)}, agent());
+  EXPECT_EQ(state_.fleet().nodes().front().phase, fleet::NodePhase::kReady);
+  ok(Report{numbered("boot-1", 6)}, agent());
+  EXPECT_EQ(state_.fleet().nodes().front().boot, "boot-2");
+}
+
 TEST_F(Step, WhoWaitsForWhatCannotBeIsTold) {
   fleet::Pool spare = state_.fleet().pool(fleet::PoolIndex(0));
   spare.name = "spare";

@@ -80,11 +80,12 @@ struct GpuReport {
 struct NodeReport {
   std::string node;
   std::string boot;                   ///< changes with every boot of the machine
-  std::uint64_t sequence = 0;         ///< grows with every report of one agent process
+  std::uint64_t sequence = 0;         ///< grows with every report of one agent process, from 1
   std::uint64_t target_revision = 0;  ///< of the target this report answers; 0: none seen
   std::vector<GpuReport> gpus;
   std::uint64_t target_incarnation = 0;  ///< of the same target
   LeaseId highest_lease;                 ///< of the target's, and of those whose programs run
+  std::uint64_t session = 0;             ///< tells the agent process from others on this node
 
   Moment answers() const { return {target_incarnation, target_revision}; }
 };

@@ -198,6 +198,7 @@ base::Result<T> decode(std::string_view json, Limits limits, Read read) {
 Json encode(const NodeReport& report) {
   return {{"node", report.node},
           {"boot", printable(report.boot)},
+          {"session", report.session},
           {"sequence", report.sequence},
           {"targetIncarnation", report.target_incarnation},
           {"targetRevision", report.target_revision},
@@ -216,6 +217,7 @@ base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
   return decode<NodeReport>(json, limits, [](Fields& fields, NodeReport& report) {
     fields.name("node", report.node, kRequired);
     fields.text("boot", report.boot, kRequired);
+    fields.whole("session", 0, kLargestSerial, report.session, kRequired);
     fields.whole("sequence", 0, kLargestSerial, report.sequence, kRequired);
     fields.whole("targetIncarnation", 0, kLargestSerial, report.target_incarnation, kRequired);
     fields.whole("targetRevision", 0, kLargestSerial, report.target_revision, kRequired);

@@ -38,6 +38,7 @@ NodeReport some_report() {
   NodeReport report;
   report.node = "node-1";
   report.boot = "b-1";
+  report.session = 1'767'225'601'000;
   report.sequence = 12;
   report.target_revision = 77;
   report.target_incarnation = 1'767'225'600'000;
@@ -78,6 +79,7 @@ TEST(AgentProtocol, ReportsComeBackAsTheyWere) {
   EXPECT_EQ(encode(*read), sent);
   EXPECT_EQ(read->answers(), some_target().moment());
   EXPECT_EQ(read->highest_lease, LeaseId(9));
+  EXPECT_EQ(read->session, some_report().session);
   EXPECT_EQ(read->gpus[0].pci_id, 0x233010DEu);
   EXPECT_EQ(read->gpus[0].health, Health::kQuarantined);
   EXPECT_EQ(read->gpus[0].slices[1].status, SliceStatus::kFailed);
