@@ -6,6 +6,7 @@
 #include <set>
 #include <variant>
 
+#include "control/decide.h"
 #include "control/step.h"
 
 namespace tessera::control {
@@ -58,17 +59,27 @@ class PerGpu : public Invariant {
   Violation check(const State& state, const Record& record) override {
     ChangedGpus changed(state);
     for (const auto& event : record.events) std::visit(changed, event);
-    for (const auto index : changed.take()) {
-      const auto& gpu = state.fleet().gpu(index);
-      if (!gpu.node.valid()) continue;
-      const auto& model = state.catalog().model(state.fleet().pool_of(index).model);
-      if (auto broken = check_gpu(state, gpu, model))
-        return state.fleet().gpu_name(index) + ": " + *broken;
-    }
+    for (const auto index : changed.take())
+      if (auto broken = check_index(state, index)) return broken;
+    return std::nullopt;
+  }
+
+  Violation check_all(const State& state) override {
+    for (std::size_t i = 0; i < state.fleet().gpus().size(); ++i)
+      if (auto broken = check_index(state, GpuIndex(i))) return broken;
     return std::nullopt;
   }
 
  private:
+  Violation check_index(const State& state, GpuIndex index) {
+    const auto& gpu = state.fleet().gpu(index);
+    if (!gpu.node.valid()) return std::nullopt;
+    const auto& model = state.catalog().model(state.fleet().pool_of(index).model);
+    if (auto broken = check_gpu(state, gpu, model))
+      return state.fleet().gpu_name(index) + ": " + *broken;
+    return std::nullopt;
+  }
+
   virtual Violation check_gpu(const State& state, const Gpu& gpu,
                               const catalog::GpuModel& model) = 0;
 };
@@ -142,13 +153,22 @@ class CapacityNeverExceeded final : public PerGpu {
   Violation check_gpu(const State&, const Gpu& gpu, const catalog::GpuModel& model) override {
     const auto occupancy = fleet::occupancy_of(gpu);
     fleet::Cost held;
-    for (const auto& slice : gpu.slices)
-      if (slice.phase != SlicePhase::kIdle) held += fleet::cost_of(slice.shape, model);
+    base::Sms sms;
+    base::MiB memory;
+    for (const auto& slice : gpu.slices) {
+      if (slice.phase == SlicePhase::kIdle) continue;
+      held += fleet::cost_of(slice.shape, model);
+      sms += fleet::sms_of(slice.shape, model);
+      memory += fleet::memory_of(slice.shape, model);
+    }
+    if (occupancy.technology == catalog::Technology::kMig && model.sms.count() > 0 &&
+        sms > model.sms)
+      return "its slices were promised more SMs than it has";
+    if (model.memory.count() > 0 && memory > model.memory)
+      return "its slices were promised more memory than it has";
     // Every share's compute is rounded up to a whole unit, memory likewise.
     const base::GpuFraction rounding(occupancy.tenants);
     const fleet::Cost whole{base::kWholeGpu + rounding, base::kWholeGpu + rounding};
-    if (occupancy.share_memory.count() > 0 && occupancy.share_memory > model.memory)
-      return "more memory is shared out than it has";
     if (occupancy.share_compute.count() > 1000 * occupancy.share_ceiling)
       return "more compute is shared out than promised";
     for (const auto& slice : gpu.slices) {
@@ -195,7 +215,10 @@ class LedgerConserves final : public Invariant {
   }
 
   Violation check(const State& state, const Record& record) override {
-    if (record.revision % 16 != 0) return std::nullopt;
+    return record.revision % 16 == 0 ? check_all(state) : std::nullopt;
+  }
+
+  Violation check_all(const State& state) override {
     Books charged;
     if (auto broken = add_leases(state, charged)) return broken;
     Books taken;
@@ -255,47 +278,70 @@ class ScrubBeforeReuse final : public Invariant {
   std::map<GpuIndex, std::map<std::uint64_t, fleet::SliceShape>> live_;
 };
 
-/// Nobody waits for what fits, and every "fits now if" fits. Looks at the queue's heads every few
-/// steps.
+/// Nobody waits for what fits, everybody who waits for what cannot be is told so, and every "fits
+/// now if" fits. Looks at the heads of the queue after every step; at all that is offered to them,
+/// and at those behind them, every few steps.
 class ExplainAgreesWithPlace final : public Invariant {
   std::string_view name() const override { return "ExplainAgreesWithPlace"; }
 
   Violation check(const State& state, const Record& record) override {
-    if (record.revision % 16 != 0) return std::nullopt;
-    for (const auto id : state.waiting().heads()) {
-      const auto& request = *state.find(id);
-      const auto why = explain(state, request);
-      const auto label = "req-" + std::to_string(id.value());
-      if (why.spot) return label + " waits, but fits now";
-      for (const auto& other : why.alternatives) {
-        if (other.kind == placement::Alternative::Kind::kLater) continue;
-        if (!explain(state, request.team, other.need).spot)
-          return label + " was offered what does not fit: " + other.text;
-      }
+    if (record.revision % 16 == 0) return check_all(state);
+    for (const auto id : state.waiting().heads())
+      if (auto broken = check_wait(state, *state.find(id))) return broken;
+    return std::nullopt;
+  }
+
+  Violation check_all(const State& state) override {
+    for (const auto& [id, request] : state.requests())
+      if (request.state == request::RequestState::kQueued)
+        if (auto broken = check_wait(state, request)) return broken;
+    for (const auto id : state.waiting().heads())
+      if (auto broken = check_explanation(state, *state.find(id))) return broken;
+    return std::nullopt;
+  }
+
+  static std::string label_of(const request::Request& request) {
+    return "req-" + std::to_string(request.id.value());
+  }
+
+  static Violation check_wait(const State& state, const request::Request& request) {
+    const auto world = world_of(state, *state.find_team(request.team));
+    const auto need = matched_need(request);
+    const auto matched = placement::match(world.for_matching(), need);
+    const bool says_never = request.reason && placement::refuses_for_good(*request.reason);
+    if (matched && says_never) return label_of(request) + " is said to fit nowhere, but may";
+    if (!matched && request.reason != matched.error().reason)
+      return label_of(request) + " waits for what cannot be, and is not told";
+    if (matched && placement::place(world, *matched, need))
+      return label_of(request) + " waits, but fits now";
+    return std::nullopt;
+  }
+
+  static Violation check_explanation(const State& state, const request::Request& request) {
+    const auto why = explain(state, request);
+    if (why.spot) return label_of(request) + " waits, but its explanation has a place for it";
+    for (const auto& other : why.alternatives) {
+      if (other.kind == placement::Alternative::Kind::kLater) continue;
+      if (!explain(state, request.team, other.need).spot)
+        return label_of(request) + " was offered what does not fit: " + other.text;
     }
     return std::nullopt;
   }
 };
 
-/// Everything derived is what it would be if it were built anew from what is stored.
+/// Everything derived is what it would be if it were built anew from what is stored. Looks every
+/// few steps.
 class DerivedMatchesStored final : public Invariant {
   std::string_view name() const override { return "DerivedMatchesStored"; }
 
   Violation check(const State& state, const Record& record) override {
-    if (record.revision % 64 != 0) return std::nullopt;
-    const auto fresh = state.clone();
-    if (fresh.waiting().heads() != state.waiting().heads()) return "the queue differs";
-    if (fresh.next_due() != state.next_due()) return "the timers differ";
-    if (fresh.index().classes() != state.index().classes()) return "the classes differ";
-    for (std::size_t i = 0; i < state.fleet().pools().size(); ++i) {
-      const fleet::PoolIndex pool(i);
-      if (fresh.index().totals(pool) != state.index().totals(pool)) return "the totals differ";
-      if (fresh.index().price(pool) != state.index().price(pool)) return "the prices differ";
-      for (const auto& [name, team] : state.teams())
-        if (fresh.usage(name, pool) != state.usage(name, pool))
-          return "use of " + name + " differs";
-    }
-    return std::nullopt;
+    return record.revision % 32 == 0 ? check_all(state) : std::nullopt;
+  }
+
+  Violation check_all(const State& state) override {
+    auto difference = state.derived_difference(state.clone());
+    if (difference.empty()) return std::nullopt;
+    return difference;
   }
 };
 

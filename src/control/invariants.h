@@ -18,6 +18,9 @@ class Invariant {
   virtual std::string_view name() const = 0;
   /// What is broken, naming the objects; nothing when all is well. `record` is the last step.
   virtual std::optional<std::string> check(const State& state, const Record& record) = 0;
+  /// The same for the whole state, whatever the last step was: where a run ends, and where one
+  /// begins. Nothing where only a step can break the promise.
+  virtual std::optional<std::string> check_all(const State&) { return std::nullopt; }
 };
 
 /// NoSliceHeldTwice, LayoutIsLegal, CapacityNeverExceeded, LedgerConserves, ScrubBeforeReuse,

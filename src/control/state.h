@@ -144,6 +144,9 @@ class State {
   }
   /// Rebuilds all that is derived, after a snapshot was read into `fields`.
   void rebuild();
+  /// The first of the derived tables that `other`, whose stored part is equal, has otherwise; empty
+  /// if there is none.
+  std::string derived_difference(const State& other) const;
 
  private:
   friend class Applier;

@@ -36,6 +36,7 @@ class WaitingLines {
   /// The place that a request of `tier` would get if it joined now.
   int last_position(std::string_view tier) const;
   std::size_t size() const { return count_; }
+  friend bool operator==(const WaitingLines&, const WaitingLines&) = default;
 
  private:
   using Line = std::set<RequestId>;

@@ -100,6 +100,31 @@ void Index::count(GpuIndex gpu, const GpuEntry& now) {
   add(now, 1);
 }
 
+std::string Index::difference(const Index& other, const Fleet& fleet) const {
+  for (std::size_t i = 0; i < fleet.gpus().size(); ++i) {
+    const GpuIndex gpu(i);
+    const auto *mine = gpu_classes_.of(gpu), *theirs = other.gpu_classes_.of(gpu);
+    const bool alike = mine == nullptr || theirs == nullptr
+                           ? mine == theirs
+                           : mine->pool == theirs->pool && mine->occupancy == theirs->occupancy &&
+                                 mine->free == theirs->free;
+    if (!alike) return "the class of GPU " + std::to_string(i) + " differs";
+  }
+  if (classes() != other.classes()) return "the number of classes differs";
+  for (std::size_t i = 0; i < fleet.nodes().size(); ++i)
+    if (!nodes_.alike(NodeIndex(i), other.nodes_))
+      return "what node " + fleet.nodes()[i].name + " has left differs";
+  for (std::size_t i = 0; i < fleet.pools().size(); ++i) {
+    const PoolIndex pool(i);
+    const auto& name = fleet.pools()[i].name;
+    if (totals(pool) != other.totals(pool)) return "the totals of pool " + name + " differ";
+    if (price(pool) != other.price(pool)) return "the price of pool " + name + " differs";
+    if (nodes_.shapes_of(pool) != other.nodes_.shapes_of(pool))
+      return "the kinds of nodes of pool " + name + " differ";
+  }
+  return {};
+}
+
 Index::Totals Index::totals(PoolIndex pool) const {
   return pool.value() < totals_.size() ? totals_[pool.value()] : Totals{};
 }

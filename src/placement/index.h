@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "catalog/gpu_model.h"
@@ -58,6 +59,8 @@ class Index {
   /// What to add per GPU of this pool to what a node loses.
   double price(fleet::PoolIndex pool) const;
   bool open(fleet::GpuIndex gpu) const { return gpu_classes_.of(gpu) != nullptr; }
+  /// What this index and another of the same fleet do not say alike; empty if there is nothing.
+  std::string difference(const Index& other, const fleet::Fleet& fleet) const;
   /// Number of different classes of GPUs now.
   std::size_t classes() const { return gpu_classes_.size(); }
 

@@ -59,6 +59,13 @@ class NodeBook {
   bool knows(fleet::NodeIndex index) const {
     return index.value() < entries_.size() && entries_[index.value()].pool.valid();
   }
+  /// Do both say the same of a node?
+  bool alike(fleet::NodeIndex index, const NodeBook& other) const {
+    if (!knows(index) || !other.knows(index)) return knows(index) == other.knows(index);
+    const auto &mine = of(index), &theirs = other.of(index);
+    return mine.pool == theirs.pool && mine.shape == theirs.shape && mine.cpu == theirs.cpu &&
+           mine.memory == theirs.memory;
+  }
   std::size_t size() const { return entries_.size(); }
 
   /// The pool's shapes of nodes, each with how many there are.

@@ -93,6 +93,14 @@ void Auditor::note(const control::State& state, const control::Record& record) {
     if (const auto* ready = std::get_if<control::SliceReady>(&event)) check_handover(state, *ready);
 }
 
+void Auditor::check_all(const control::State& state) const {
+  for (const auto& invariant : invariants_)
+    if (const auto what = invariant->check_all(state))
+      broken(std::string(invariant->name()),
+             "at revision " + std::to_string(state.revision()) + ": " + *what);
+  check_acknowledged(state);
+}
+
 /// The tenant is let in now: nobody else may be on the device.
 void Auditor::check_handover(const control::State& state, const control::SliceReady& event) const {
   const auto& gpu = state.fleet().gpu(event.gpu);

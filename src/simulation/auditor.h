@@ -23,10 +23,11 @@ class Auditor {
   /// `state` is the state after `record`.
   void note(const control::State& state, const control::Record& record);
 
+  /// Everything that is promised of a state as it stands: after a restart, and at the end.
+  void check_all(const control::State& state) const;
+
   /// A client was told that its request is in. From then on it must be there, as it was asked for.
   void acknowledged(const request::Request& request);
-  /// To be called after a restart, and now and then.
-  void check_acknowledged(const control::State& state) const;
   /// No lease stands whose time was up before `before`.
   void check_overdue(Instant before) const;
 
@@ -37,6 +38,7 @@ class Auditor {
   std::uint64_t granted() const { return books_.granted(); }
 
  private:
+  void check_acknowledged(const control::State& state) const;
   void check_handover(const control::State& state, const control::SliceReady& event) const;
 
   const catalog::Catalog& catalog_;

@@ -52,7 +52,7 @@ World::World(std::uint64_t seed, Hooks hooks, WorldOptions options)
 void World::run() {
   storm();
   settle();
-  auditor_.check_acknowledged(control_.state());
+  auditor_.check_all(control_.state());
   control_.check_whole_journal();
 }
 
@@ -184,7 +184,7 @@ void World::control_started() {
   watch_ = service::NodeWatch(kGrace, agenda_.now());
   up_since_ = agenda_.now();
   timer_ = {};
-  auditor_.check_acknowledged(control_.state());
+  auditor_.check_all(control_.state());
   arm_timer();
 }
 
