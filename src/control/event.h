@@ -189,7 +189,7 @@ struct SliceFailed {
     visit("detail", self.detail);
   }
 };
-/// Verified free. A MIG instance or vGPU stays as an idle slice if `kept`; all else is gone.
+/// Verified free. A MIG instance stays as an idle slice if `kept`; all else is gone.
 struct SliceFreed {
   GpuIndex gpu;
   std::uint64_t generation = 0;

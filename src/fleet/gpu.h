@@ -15,8 +15,8 @@ namespace tessera::fleet {
 ///              grant                confirmed               lease ends
 ///   (absent) --------> kPreparing -----------> kInUse --------------------> kScrubbing
 ///   kIdle    --------> kPreparing                                              |  verified free
-///                                                       (absent: share, whole) |
-///                                                       kIdle   (MIG, vGPU) <--+
+///                                                 (absent: share, vGPU, whole) |
+///                                                       kIdle   (MIG)       <--+
 ///
 /// kFailed: the device could not be made or cleaned; nobody gets it until it is.
 enum class SlicePhase : std::uint8_t { kIdle, kPreparing, kInUse, kScrubbing, kFailed };

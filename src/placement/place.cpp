@@ -26,8 +26,8 @@ Grant grant_of(const fleet::Fleet& fleet, const Pick& pick) {
   const auto& gpu = fleet.gpu(pick.gpu);
   if (const auto* mig = std::get_if<fleet::MigSlice>(&pick.fit.shape); mig && !pick.fit.creates)
     grant.reuses = idle_generations(gpu, catalog::bit(mig->instance)).at(0);
+  // All that is idle there, if the GPU leaves MIG altogether (fit.cpp).
   grant.retires = idle_generations(gpu, pick.fit.retires);
-  // A GPU that leaves vGPU or MIG altogether gives up whatever else is idle on it.
   return grant;
 }
 
