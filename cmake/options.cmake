@@ -4,6 +4,9 @@ target_compile_options(tessera_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
   # Designated initialisers leave the rest at the defaults the struct states.
   -Wno-missing-field-initializers
+  # No fused multiply-add: it rounds once where two operations round twice, so that placement's
+  # scores, and with them decisions, would differ between machines and levels of optimisation.
+  -ffp-contract=off
   # g++ 12 reports these inside libstdc++ itself at -O2 (std::expected, std::variant).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
     -Wno-array-bounds>
