@@ -41,7 +41,9 @@ namespace tessera::base {
   X(kReleased, "Released")                                                                \
   X(kCancelled, "Cancelled")                                                              \
   X(kDeviceFailed, "DeviceFailed")                                                        \
-  X(kPreempted, "Preempted")
+  X(kPreempted, "Preempted")                                                              \
+  /* the queue is no place to keep it */                                                  \
+  X(kQueueFull, "QueueFull") /* the team has as many requests waiting as it may */
 
 enum class Reason : std::uint8_t {
 #define X(name, text) name,

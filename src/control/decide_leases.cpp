@@ -68,6 +68,15 @@ void place_or_queue(const State& state, const Request& request, const placement:
         request.id, RequestState::kQueued, {}, placed.error().reason, placed.error().message});
 }
 
+/// May one more request of the team wait? What it gets at once, it gets in any case.
+base::Result<void> check_queue(const State& state, const tenancy::Team& team) {
+  if (state.waiting_of(team.name) < team.max_waiting) return {};
+  return fail(Reason::kQueueFull,
+              std::to_string(state.waiting_of(team.name)) + " requests of team " + team.name +
+                  " wait already, and there is nothing free for this one now",
+              "spec.team", "cancel some of them, or have the team's maxWaiting raised");
+}
+
 bool promised(const Lease& lease) {
   return lease.state <= LeaseState::kExpiring;
 }
@@ -156,6 +165,8 @@ Decision decide_submit(const State& state, const Submit& command, const Actor& a
   if (!approved_at_once(*matched->tier, matched->candidates.front(), command.need)) {
     request.state = RequestState::kPendingApproval;
     request.reason = Reason::kAwaitingApproval;
+    if (const auto allowed = check_queue(state, *team); !allowed)
+      return std::unexpected(allowed.error());
     request.message =
         "larger or longer than tier " + request.tier + " approves by itself: an operator decides";
     Events events;
@@ -167,6 +178,9 @@ Decision decide_submit(const State& state, const Submit& command, const Actor& a
   const auto& submitted = events.emplace_back(RequestSubmitted{std::move(request)});
   place_or_queue(state, std::get<RequestSubmitted>(submitted).request, *matched, world, now,
                  events);
+  if (std::holds_alternative<RequestMoved>(events.back()))
+    if (const auto allowed = check_queue(state, *team); !allowed)
+      return std::unexpected(allowed.error());
   return events;
 }
 

@@ -30,6 +30,11 @@ bool forgettable(const request::Request& request) {
   return request::terminal(request.state) && request.open_leases == 0;
 }
 
+bool waits(const request::Request& request) {
+  return request.state == request::RequestState::kQueued ||
+         request.state == request::RequestState::kPendingApproval;
+}
+
 bool promised(const request::Lease& lease) {
   return lease.state <= request::LeaseState::kExpiring;
 }
@@ -107,12 +112,20 @@ std::vector<RequestId> State::due_requests(Instant now, std::size_t most) const 
   return due(request_timers_, now, most);
 }
 
+int State::waiting_of(std::string_view team) const {
+  const auto* waiting = find_in(waiting_by_team_, team);
+  return waiting ? *waiting : 0;
+}
+
 void State::file(const request::Request& request) {
+  if (waits(request)) ++waiting_by_team_[request.team];
   if (request.state == request::RequestState::kQueued) waiting_.add(request);
   if (forgettable(request)) request_timers_.emplace(request.ended + kRequestMemory, request.id);
 }
 
 void State::unfile(const request::Request& request) {
+  if (waits(request) && --waiting_by_team_.at(request.team) == 0)
+    waiting_by_team_.erase(request.team);
   if (request.state == request::RequestState::kQueued) waiting_.remove(request);
   if (forgettable(request)) request_timers_.erase({request.ended + kRequestMemory, request.id});
 }
@@ -165,6 +178,7 @@ void State::rebuild() {
   use_.clear();
   use_by_tier_.clear();
   waiting_.clear();
+  waiting_by_team_.clear();
   lease_ends_.clear();
   lease_timers_.clear();
   request_timers_.clear();

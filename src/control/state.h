@@ -112,6 +112,8 @@ class State {
   /// What a team holds per pool.
   const placement::UseByPool& use_by(std::string_view team) const;
   const WaitingLines& waiting() const { return waiting_; }
+  /// How many requests of a team wait, for room or for approval.
+  int waiting_of(std::string_view team) const;
   /// When the next notice, expiry or clean-up is due.
   std::optional<Instant> next_due() const;
   /// Leases with a notice or an expiry due at `now`, and ended requests that may be forgotten;
@@ -189,6 +191,7 @@ class State {
   std::map<std::string, placement::UseByPool, std::less<>> use_;
   std::map<std::string, placement::TierUse, std::less<>> use_by_tier_;
   WaitingLines waiting_;
+  std::map<std::string, int, std::less<>> waiting_by_team_;
   base::SortedSet<std::pair<Instant, LeaseId>> lease_ends_;
   base::SortedSet<std::pair<Instant, LeaseId>> lease_timers_;
   base::SortedSet<std::pair<Instant, RequestId>> request_timers_;

@@ -275,6 +275,31 @@ TEST_F(Step, WhoWaitsForWhatCannotBeIsTold) {
   EXPECT_EQ(request(two).state, RequestState::kProvisioning);
 }
 
+TEST_F(Step, OneTeamCannotFillTheQueue) {
+  ok(PutTeam{{.name = "vision", .max_waiting = 2}});
+  const auto first = submit(small_);
+  submit(small_);
+  EXPECT_EQ(refused(Submit{"vision", "", small_, ""}), Reason::kQueueFull);
+  submit(small_, "speech");
+  ok(Cancel{first});
+  submit(small_);
+  agent_works();
+  EXPECT_EQ(state_.waiting_of("vision"), 0);
+  EXPECT_EQ(request(submit(small_)).state, RequestState::kProvisioning);
+}
+
+TEST_F(Step, WhoWaitsForApprovalWaitsToo) {
+  auto tier = *state_.find_tier("production");
+  tier.auto_approval = tenancy::AutoApproval{base::GpuFraction(10'500), 72h};
+  ok(PutTier{tier});
+  ok(PutTeam{{.name = "vision", .max_waiting = 1}});
+  agent_works();
+  submit(whole_);
+  EXPECT_EQ(refused(Submit{"vision", "", whole_, ""}), Reason::kQueueFull);
+  EXPECT_EQ(request(submit(small_)).state, RequestState::kProvisioning)
+      << "what is free is had at once";
+}
+
 TEST_F(Step, ALostNodeKeepsItsLeasesAndGetsNoNewOnes) {
   agent_works();
   const auto id = submit(small_);

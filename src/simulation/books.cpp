@@ -83,6 +83,7 @@ class Entry {
   }
 
   // --- leases ---------------------------------------------------------------------------------
+  void check_queue(request::RequestId id) const;
   void operator()(const control::LeaseGranted& event);
   void operator()(const control::SliceReady& event) {
     auto& held = slice(event.gpu, event.generation);
@@ -198,6 +199,20 @@ void Entry::operator()(const control::LeaseGranted& event) {
   ++b_.granted_;
 }
 
+/// May one more request of the team wait?
+void Entry::check_queue(request::RequestId id) const {
+  const auto waits = [](const Books::RequestPage& page) {
+    return page.state == RequestState::kQueued || page.state == RequestState::kPendingApproval;
+  };
+  const auto& asked = request(id);
+  if (!waits(asked)) return;
+  const auto waiting = std::ranges::count_if(b_.requests_, [&](const auto& entry) {
+    return entry.second.team == asked.team && waits(entry.second);
+  });
+  need(waiting <= find(b_.teams_, asked.team, "a team").max_waiting,
+       "more requests of a team wait than may");
+}
+
 /// Is it what was asked for?
 void Entry::check_promise(const request::Lease& lease, const Books::RequestPage& asked) const {
   const auto& pool = b_.pools_.at(lease.pool.value());
@@ -299,6 +314,9 @@ void Entry::operator()(const control::LeaseEnding& event) {
 void Books::note(const Record& record) {
   Entry entry(*this, record);
   for (const auto& event : record.events) std::visit(entry, event);
+  for (const auto& event : record.events)
+    if (const auto* submitted = std::get_if<control::RequestSubmitted>(&event))
+      entry.check_queue(submitted->request.id);
 }
 
 std::string Books::overdue(base::Instant before) const {

@@ -71,6 +71,7 @@ fleet::Pool random_pool(std::string name, catalog::ModelIndex index, const catal
 
 tenancy::Team random_team(const std::string& name, const FleetPlan& plan, base::Random& random) {
   tenancy::Team team{.name = name};
+  if (random.chance(1, 4)) team.max_waiting = static_cast<int>(2 + random.below(6));
   for (const auto& pool : plan.pools) {
     if (!random.chance(1, 3)) continue;
     const base::GpuFraction most(base::kWholeGpu.count() *

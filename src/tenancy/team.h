@@ -24,11 +24,16 @@ struct Quota {
   }
 };
 
+/// Where a team's document does not say: more than people ask for, and little enough that no team
+/// fills the queue alone.
+inline constexpr int kMaxWaiting = 1000;
+
 struct Team {
   std::string name;
   std::string parent;  ///< department or organisation; empty at the root
   std::string description;
   std::map<std::string, Quota, std::less<>> quotas;  ///< by pool name; absent: no limit
+  int max_waiting = kMaxWaiting;  ///< requests that wait, for room or approval, at one time
 
   const Quota* quota(std::string_view pool) const;
   friend bool operator==(const Team&, const Team&) = default;
@@ -37,6 +42,7 @@ struct Team {
     visit("parent", self.parent);
     visit("description", self.description);
     visit("quotas", self.quotas);
+    visit("maxWaiting", self.max_waiting);
   }
 };
 

@@ -285,6 +285,7 @@ tenancy::Team decode_team(Fields& spec, const std::string& name) {
   team.name = name;
   spec.name_or_empty("parent", team.parent);
   spec.text("description", team.description);
+  spec.whole("maxWaiting", 0, 1'000'000, team.max_waiting);
   Decoder& decoder = spec.decoder();
   const Value* quotas = spec.take("quotas");
   if (quotas != nullptr && decoder.expect(*quotas, spec.path_of("quotas"), ValueKind::kMap)) {

@@ -93,6 +93,7 @@ tenancy::Team any_team() {
   team.name = any_name();
   if (between(0, 1) == 1) team.parent = any_name();
   team.description = any_text();
+  team.max_waiting = between(0, 1'000'000);
   for (const std::string& pool : any_names()) {
     tenancy::Quota quota;
     quota.guaranteed = {any_gpus(1000), any_gpus(1000)};

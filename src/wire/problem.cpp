@@ -80,6 +80,8 @@ int http_status(base::Reason reason) {
     case kNoTier:
     case kAboveLimit:
       return 422;
+    case kQueueFull:
+      return 429;
     case kInternal:
       return 500;
     case kUnavailable:

@@ -25,7 +25,7 @@ TEST(Problem, SaysWhatWhereAndWhatToDo) {
 }
 
 TEST(Problem, ComesBackAsTheErrorItWas) {
-  for (int i = 0; i <= static_cast<int>(Reason::kPreempted); ++i) {
+  for (int i = 0; i <= static_cast<int>(Reason::kQueueFull); ++i) {
     const Error error{static_cast<Reason>(i), "what", "where", "todo"};
     const Json problem = problem_of(error);
     EXPECT_GE(problem["status"], 400);

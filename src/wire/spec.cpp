@@ -62,7 +62,10 @@ Json spec_of(const tenancy::Team& team) {
     if (quota.limit) entry["limit"] = gpus(*quota.limit);
     quotas[pool] = std::move(entry);
   }
-  return {{"parent", team.parent}, {"description", team.description}, {"quotas", quotas}};
+  return {{"parent", team.parent},
+          {"description", team.description},
+          {"quotas", quotas},
+          {"maxWaiting", team.max_waiting}};
 }
 
 Json spec_of(const fleet::Pool& pool, const catalog::Catalog& catalog) {

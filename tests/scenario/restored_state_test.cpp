@@ -47,7 +47,7 @@ class RestoredStateTest : public testing::Test {
     };
     pool("h100", "H100-80GB-SXM5");
     pool("a30", "A30-24GB");
-    run(state_, control::PutTeam{{.name = "vision"}});
+    run(state_, control::PutTeam{{.name = "vision", .max_waiting = 100'000}});
     for (int i = 0; i < 12; ++i) {
       const auto name = "node-" + std::to_string(i);
       run(state_, control::PutNode{name, i % 3 == 0 ? "a30" : "h100", 4, base::MilliCpu(32'000),

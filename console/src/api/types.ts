@@ -164,6 +164,7 @@ export type Team = Base<
     parent?: string;
     description?: string;
     quotas?: Record<string, { guaranteed?: Amount; limit?: Amount | null; weight?: number }>;
+    maxWaiting?: number;
   },
   {
     usage?: Record<string, { compute: string | number; memory: string | number }>;
