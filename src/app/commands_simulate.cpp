@@ -115,6 +115,7 @@ void add_simulate_command(Program& program) {
   command
       ->add_option("--max-moved", options->trace.max_moved,
                    "Trace: moves in all, as a part of the pods that run, to make room: 1%")
+      ->needs(nodes)
       ->capture_default_str();
   nodes->needs(pods)->excludes(seeds);
   pods->needs(nodes);
