@@ -63,6 +63,11 @@ std::string bar(double percent) {
   return std::string(static_cast<std::size_t>(percent / 2), '#');
 }
 
+/// Refusals that are not proven to be unavoidable, as a part of the arrivals.
+double gap_of(const simulation::ChurnResult& one) {
+  return static_cast<double>(one.avoidable + one.undecided) / static_cast<double>(one.arrived);
+}
+
 void print_churn(const std::vector<simulation::ChurnResult>& results) {
   Table table({"POLICY", "ACCEPTED", "MOVES PER ACCEPTED", "CERTIFIED GAP", "BURST", "ACCEPTED",
                "POSSIBLE", "MOVED"});
@@ -71,9 +76,8 @@ void print_churn(const std::vector<simulation::ChurnResult>& results) {
     const auto accepted = static_cast<double>(one.accepted);
     table.add({one.policy, fmt::format("{:.2f}%", 100 * accepted / arrived),
                fmt::format("{:.4f}", static_cast<double>(one.moved) / accepted),
-               fmt::format("{:.2f}%", 100 * static_cast<double>(one.avoidable) / arrived),
-               std::to_string(one.burst), std::to_string(one.burst_accepted),
-               std::to_string(one.burst_possible),
+               fmt::format("{:.2f}%", 100 * gap_of(one)), std::to_string(one.burst),
+               std::to_string(one.burst_accepted), std::to_string(one.burst_possible),
                fmt::format("{} of {}", one.burst_moved, one.burst_running)});
   }
   fmt::print("{}", table.text());
@@ -91,7 +95,7 @@ Json json_of(const simulation::ChurnResult& one) {
           {"forcedRestarts", one.forced_restarts},
           {"avoidableRefusals", one.avoidable},
           {"undecidedRefusals", one.undecided},
-          {"certifiedGap", static_cast<double>(one.avoidable + one.undecided) / arrived},
+          {"certifiedGap", gap_of(one)},
           {"meanLoad", one.mean_load / 100},
           {"burst",
            {{"asked", one.burst},

@@ -121,6 +121,7 @@ void add_simulate_command(Program& program) {
       ->add_option("--max-moved", options->trace.max_moved,
                    "Trace: moves in all, as a part of the pods that run, to make room, as in 1% "
                    "(default: none)")
+      ->needs(nodes)
       ->type_name("PART");
   nodes->needs(pods)->excludes(seeds);
   pods->needs(nodes);

@@ -23,8 +23,9 @@ namespace tessera::simulation {
 ///
 /// Every refusal is held against the joint model (what could be served if everything held could be
 /// rearranged, with a proof, planning/certificate.h). `avoidable` counts those where all that ran
-/// and the job too could have been held together; `avoidable` / `arrived` is the certified gap: no
-/// policy with the same jobs running could have refused fewer at those moments.
+/// and the job too could have been held together, `undecided` those where it could prove neither;
+/// as a part of the arrivals they are the certified gap: no policy with the same jobs running could
+/// have avoided the other refusals.
 struct ChurnOptions {
   int gpus = 64;
   int load_percent = 88;
