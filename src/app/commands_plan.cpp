@@ -116,8 +116,8 @@ void add_plan_command(Program& program) {
   auto* command = program.cli.add_subcommand(
       "plan", "The best layouts for a fleet, with a proof, and the steps that lead to them");
   command->add_option("-f,--file", options->file, "A PlanInput document (\"-\": standard input)");
-  auto* from_server =
-      command->add_flag("--from-server", "Plan for the control plane's fleet and what waits there");
+  auto* from_server = command->add_flag("--from-server", server->from_server,
+                                        "Plan for the control plane's fleet and what waits there");
   from_server->excludes("--file");
   command->add_option("--time-limit", options->time_limit,
                       "When to settle for the best found (10s)");
@@ -141,11 +141,11 @@ void add_plan_command(Program& program) {
       ->needs(from_server);
   add_format_option(*command, options->format);
   add_server_plan_commands(program, *command);
-  command->callback([&program, command, from_server, options, server] {
+  command->callback([&program, command, options, server] {
     if (!command->get_subcommands().empty()) return;
-    if (from_server->count() == 0 && options->file.empty())
+    if (!server->from_server && options->file.empty())
       throw CLI::RequiredError("--file or --from-server");
-    if (from_server->count() > 0) {
+    if (server->from_server) {
       server->spare = options->spare;
       server->time_limit = options->time_limit;
       server->format = options->format;
