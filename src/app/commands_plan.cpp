@@ -118,8 +118,8 @@ void add_plan_command(Program& program) {
   command->group(kRunning);
   command->add_option("-f,--file", options->file, "A PlanInput document; - for standard input")
       ->type_name("FILE");
-  auto* from_server =
-      command->add_flag("--from-server", "Plan for the control plane's fleet and what waits there");
+  auto* from_server = command->add_flag("--from-server", server->from_server,
+                                        "Plan for the control plane's fleet and what waits there");
   from_server->excludes("--file");
   command
       ->add_option("--time-limit", options->time_limit,
@@ -151,11 +151,11 @@ void add_plan_command(Program& program) {
       ->needs(from_server);
   add_format_option(*command, options->format);
   add_server_plan_commands(program, *command);
-  command->callback([&program, command, from_server, options, server] {
+  command->callback([&program, command, options, server] {
     if (!command->get_subcommands().empty()) return;
-    if (from_server->count() == 0 && options->file.empty())
+    if (!server->from_server && options->file.empty())
       throw CLI::RequiredError("--file or --from-server");
-    if (from_server->count() > 0) {
+    if (server->from_server) {
       server->spare = options->spare;
       server->time_limit = options->time_limit;
       server->format = options->format;

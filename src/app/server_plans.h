@@ -10,6 +10,7 @@
 namespace tessera::app {
 
 struct ServerPlanOptions {
+  bool from_server = false;
   std::int64_t spare = -1;  ///< below 0: none
   std::string time_limit;
   std::vector<std::string> wants;  ///< "7g.80gb=2", "18GiB"

@@ -149,16 +149,26 @@ class Drafter {
       draft_.notes.push_back("only " + std::to_string(spare) + " of " +
                              std::to_string(wish_.spare) + " spare GPUs are empty in every pool");
     draft_.problem.spare = spare;
-    std::map<ModelIndex, std::int64_t> left;
-    for (const auto& [model, count] : empty) left[model] = spare;
+    set_aside(spare);
+  }
+
+  void set_aside(std::int64_t spare) {
+    std::map<ModelIndex, std::int64_t> taken;
+    std::vector<Entry> entries;
+    std::vector<planning::GpuState> states;
     for (std::size_t i = states_.size(); i-- > 0;) {
-      if (states_[i].leased != 0 || left[states_[i].model] == 0) continue;
-      --left[states_[i].model];
-      draft_.spares[states_[i].model].push_back(std::move(draft_.entries[i]));
-      const auto at = static_cast<std::ptrdiff_t>(i);
-      draft_.entries.erase(draft_.entries.begin() + at);
-      states_.erase(states_.begin() + at);
+      if (states_[i].leased == 0 && taken[states_[i].model] < spare) {
+        ++taken[states_[i].model];
+        draft_.spares[states_[i].model].push_back(std::move(draft_.entries[i]));
+      } else {
+        entries.push_back(std::move(draft_.entries[i]));
+        states.push_back(std::move(states_[i]));
+      }
     }
+    std::ranges::reverse(entries);
+    std::ranges::reverse(states);
+    draft_.entries = std::move(entries);
+    states_ = std::move(states);
   }
 
   void merge() {

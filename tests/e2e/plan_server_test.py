@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Planning against a control plane, through its command line: plan_server_test.py BINARY
+
+Two GPUs with one small lease each have no room for a large one, until a plan has moved a lease.
+"""
+
+import json
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+BINARY = ""
+FLEET = """
+kind: Tier
+metadata: {name: jobs}
+spec: {isolation: partition, technologies: [mig], movable: true}
+---
+kind: Pool
+metadata: {name: h100}
+spec: {model: H100-80GB-SXM5, tiers: [jobs]}
+---
+kind: Node
+metadata: {name: node-1}
+spec: {pool: h100, gpus: 2}
+---
+kind: Team
+metadata: {name: vision}
+spec: {}
+"""
+
+
+class Planning(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.data = pathlib.Path(self.folder.name)
+        (self.data / "fleet.yaml").write_text(FLEET)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.start()
+
+    def tearDown(self):
+        self.server.kill()
+        self.server.wait(timeout=10)
+        self.folder.cleanup()
+
+    def start(self):
+        self.server = subprocess.Popen(
+            [BINARY, "up", "--fleet", self.data / "fleet.yaml", "--data", self.data,
+             "--listen", f"127.0.0.1:{self.port}"], stdout=subprocess.DEVNULL)
+        self.until("the server is ready", self.ready)
+        text = (self.data / "context.yaml").read_text()
+        self.token = re.search(r'token: "?([^"\n]+)', text).group(1)
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def until(self, what, holds, patience=30):
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            found = holds()
+            if found:
+                return found
+            time.sleep(0.05)
+        raise TimeoutError(f"{what}: not within {patience} s")
+
+    def call(self, method, path, body=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1{path}", method=method,
+                                         data=None if body is None else json.dumps(body).encode())
+        request.add_header("Authorization", "Bearer " + self.token)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def plan(self, *arguments, code=0):
+        done = subprocess.run([BINARY, "--context", self.data / "context.yaml", "plan", *arguments],
+                              capture_output=True, text=True, timeout=90)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    def request(self, memory):
+        made = self.call("POST", "/requests", {
+            "kind": "Request", "spec": {"team": "vision", "memory": memory, "duration": "1h"}})
+        return made["metadata"]["name"]
+
+    def state(self, name):
+        return self.call("GET", f"/requests/{name}")["status"]["state"]
+
+    def active(self, name):
+        self.until(f"{name} is active", lambda: self.state(name) == "active")
+        return self.call("GET", f"/requests/{name}")["status"]
+
+    def scatter(self):
+        """One lease of 20 GB on each GPU, and a request for a whole one's memory that waits."""
+        kept, fillers = [], []
+        for _ in range(2):
+            kept.append(self.request("18GiB"))
+            fillers += [self.request("38GiB"), self.request("18GiB")]
+        for name in kept + fillers:
+            self.active(name)
+        for name in fillers:
+            lease = self.call("GET", f"/requests/{name}")["status"]["lease"]
+            self.call("POST", f"/leases/{lease}/release", {})
+        for name in fillers:
+            self.until(f"{name} is over", lambda: self.state(name) == "released")
+        gpus = {self.active(name)["slices"][0]["gpu"] for name in kept}
+        self.assertEqual(len(gpus), 2, "one on each GPU")
+        large = self.request("70GiB")
+        self.assertEqual(self.state(large), "queued")
+        return kept, large
+
+    def test_a_plan_makes_room_and_every_lease_stays_active(self):
+        kept, large = self.scatter()
+        trial = json.loads(self.plan("--from-server", "--dry-run", "-o", "json"))
+        self.assertEqual(trial["metadata"]["name"], "")
+        self.assertEqual(trial["status"]["served"], 1)
+        self.assertTrue(trial["status"]["proven"])
+        self.assertEqual(len(trial["status"]["moves"]), 1)
+        self.assertEqual(self.call("GET", "/plans")["items"], [])
+
+        text = self.plan("--from-server")
+        self.assertIn("Stored as plan-1.", text)
+        self.assertIn("Proven", text)
+        self.assertIn("proposed", self.plan("show"))
+        self.assertIn("is done: 1 of 1 moves done", self.plan("apply", "plan-1", "--watch"))
+
+        self.assertEqual(self.active(large)["slices"][0]["profile"], "7g.80gb")
+        moved = trial["status"]["moves"][0]["lease"]
+        lease = self.call("GET", f"/leases/{moved}")["status"]
+        self.assertEqual(lease["state"], "active")
+        self.assertEqual(lease["moved"]["deviceAfter"], lease["slices"][0]["device"])
+        self.assertNotEqual(lease["moved"]["deviceBefore"], lease["moved"]["deviceAfter"])
+        for name in kept:
+            self.active(name)
+
+    def test_a_plan_that_time_has_passed_by_is_refused(self):
+        kept, _ = self.scatter()
+        self.plan("--from-server")
+        lease = self.call("GET", f"/requests/{kept[0]}")["status"]["lease"]
+        self.call("POST", f"/leases/{lease}/release", {})
+        self.assertIn("PlanOutdated", self.plan("apply", "plan-1", code=1))
+        self.plan("abort", "plan-1")
+        self.assertIn("aborted", self.plan("show", "plan-1"))
+
+    def test_a_killed_server_goes_on_with_the_plan(self):
+        _, large = self.scatter()
+        self.plan("--from-server")
+        self.plan("apply", "plan-1")
+        self.server.kill()
+        self.server.wait(timeout=10)
+        self.start()
+        self.until("the plan is over",
+                   lambda: self.call("GET", "/plans/plan-1")["status"]["state"] == "done")
+        self.active(large)
+
+
+if __name__ == "__main__":
+    BINARY = sys.argv.pop(1)
+    unittest.main()
