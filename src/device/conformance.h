@@ -284,6 +284,7 @@ TYPED_TEST_P(DriverConformance, SamplesUsePerInstance) {
   this->must(SetMigMode{0, true});
   const auto device = this->create(this->small());
   this->rig_.start(device, LeaseId(1));
+  EXPECT_EQ(this->gpu().processes.size(), 1U);
   const auto done = this->run(ReadUse{0});
   ASSERT_FALSE(done.error);
   const auto found = std::ranges::find(done.samples, device, &UseSample::device);

@@ -88,7 +88,8 @@ struct Scrub {
   LeaseId tenant;
   friend auto operator<=>(const Scrub&, const Scrub&) = default;
 };
-/// Samples use of the GPU and its instances, in one call.
+/// Samples use of the GPU, of its instances and of the leases that share it, in one call. What is
+/// there, and its memory, may be taken from an observation that is recent.
 struct ReadUse {
   GpuNumber gpu = 0;
   friend auto operator<=>(const ReadUse&, const ReadUse&) = default;
@@ -107,11 +108,25 @@ std::string describe(const Operation& operation);
 
 using OperationId = std::uint64_t;  ///< unique within one Driver; 0 is never used
 
+/// How much of a device was used since the ReadUse before it.
 struct UseSample {
-  std::string device;  ///< an instance's UUID, or the GPU's
-  int busy_permille = 0;
-  MiB memory;
-  Instant at{};
+  std::string device;                ///< an instance's UUID, or the GPU's
+  std::optional<int> busy_permille;  ///< over `span`; none where the hardware measures nothing
+  MiB memory;                        ///< at the end of it
+  Instant at{};                      ///< when that was
+  /// The time it speaks for, by a clock that nobody sets; 0 the first time. Time that nothing was
+  /// measured for is in no span: spans of one device never overlap.
+  Duration span{};
+  LeaseId tenant;  ///< the part of it that is this lease's, where several share the device
+  std::optional<int> sm_permille, tensor_permille, dram_permille;  ///< where GPM says so
+};
+
+/// What there is of a whole GPU only, instances or not.
+struct GpuReading {
+  std::optional<std::int64_t> milliwatts;
+  std::optional<std::int64_t> millijoules;  ///< since the driver was loaded
+  std::optional<int> celsius;
+  friend bool operator==(const GpuReading&, const GpuReading&) = default;
 };
 
 struct Completion {
@@ -119,6 +134,7 @@ struct Completion {
   std::optional<Error> error;      ///< absent: done
   std::string device;              ///< CreateInstance: the new instance's UUID
   std::vector<UseSample> samples;  ///< ReadUse
+  GpuReading reading{};            ///< ReadUse
 };
 
 /// A process on a GPU. The driver maps it to its lease where it can (cgroup); none where not.

@@ -51,6 +51,14 @@
   X(nvmlDeviceGetGraphicsRunningProcesses_v3, (abi::Device, unsigned*, abi::Process*))   \
   X(nvmlDeviceGetMPSComputeRunningProcesses_v2, (abi::Device, unsigned*, abi::Process*)) \
   X(nvmlDeviceGetMPSComputeRunningProcesses_v3, (abi::Device, unsigned*, abi::Process*)) \
+  X(nvmlDeviceGetProcessUtilization,                                                     \
+    (abi::Device, abi::ProcessUtilization*, unsigned*, std::uint64_t))                   \
+  X(nvmlDeviceGetPowerUsage, (abi::Device, unsigned*))                                   \
+  X(nvmlDeviceGetTotalEnergyConsumption, (abi::Device, std::uint64_t*))                  \
+  X(nvmlDeviceGetTemperature, (abi::Device, unsigned, unsigned*))                        \
+  X(nvmlDeviceGetPersistenceMode, (abi::Device, unsigned*))                              \
+  X(nvmlDeviceGetEccMode, (abi::Device, unsigned*, unsigned*))                           \
+  X(nvmlDeviceGetTotalEccErrors, (abi::Device, unsigned, unsigned, std::uint64_t*))      \
   X(nvmlGpmQueryDeviceSupport, (abi::Device, abi::GpmSupport*))                          \
   X(nvmlGpmSampleAlloc, (abi::GpmSample*))                                               \
   X(nvmlGpmSampleFree, (abi::GpmSample))                                                 \

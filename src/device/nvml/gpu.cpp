@@ -77,6 +77,16 @@ void Gpu::learn_profiles() {
 }
 
 std::expected<GpuState, Error> Gpu::read() {
+  auto state = look();
+  last_read_.reset();
+  if (state) {
+    last_ = *state;
+    last_read_ = std::chrono::steady_clock::now();
+  }
+  return state;
+}
+
+std::expected<GpuState, Error> Gpu::look() {
   GpuState state;
   state.number = number_;
   state.uuid = uuid_;

@@ -46,6 +46,10 @@ class Gpu {
   /// How it stands. Instances of ours that were only half made or half destroyed are taken away on
   /// the way: no process can be on them.
   std::expected<GpuState, Error> read();
+  /// Whether carrying it out may leave the GPU in another state.
+  static bool changes(const Operation& operation) {
+    return kind_of(operation) != OperationKind::kReadUse;
+  }
   /// Carries out one operation; `id` is not set in the completion.
   Completion apply(const Operation& operation);
   /// Everything that stands here now counts as ours.
@@ -65,11 +69,15 @@ class Gpu {
     abi::Device device{};
     std::string uuid;  ///< of the device; empty without one
   };
-  /// A GPM sample that NVML holds for us.
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  /// How busy something was, in thousandths.
+  struct Busy {
+    std::optional<int> all, sm, tensor, dram;
+  };
+  /// When a device was last measured, with the GPM sample that NVML holds for us since.
   struct Measured {
     abi::GpmSample sample = nullptr;
-    std::chrono::steady_clock::time_point at;
-    std::optional<int> permille;  ///< busy, until `at`
+    SteadyTime at;
   };
   using Listing = abi::Return (*)(abi::Device, unsigned*, abi::Process*);
 
@@ -77,6 +85,7 @@ class Gpu {
 
   // gpu.cpp: reading.
   std::optional<Error> learn();
+  std::expected<GpuState, Error> look();
   void learn_profiles();
   std::expected<std::vector<Found>, Error> instances();
   void name_devices(std::vector<Found>& found) const;
@@ -103,7 +112,12 @@ class Gpu {
     std::optional<unsigned> instance;  ///< none: the undivided GPU
   };
   std::optional<Error> change(const ReadUse& read, Completion& completion);
-  std::optional<int> busy_permille(const Part& part);
+  std::expected<GpuState, Error> recent();
+  UseSample measure(const Part& part);
+  Busy busy_since(Measured& last, const Part& part);
+  void measure_tenants(const GpuState& state, Duration span, std::vector<UseSample>& samples);
+  std::map<std::uint32_t, int> busy_processes();
+  GpuReading reading() const;
   void begin_measuring(const std::vector<Part>& parts);
   abi::GpmSample take(const Part& part);
   void forget_samples_but(const std::vector<Part>& parts);
@@ -120,6 +134,9 @@ class Gpu {
   std::vector<Profile> profiles_;          ///< empty: no MIG
   std::map<std::string, MiB> least_used_;  ///< by device, while nothing ran there
   std::map<std::string, Measured> measured_;
+  std::uint64_t seen_us_ = 0;  ///< the newest sample of a process's use, by the driver's clock
+  GpuState last_;              ///< as last read
+  std::optional<SteadyTime> last_read_;
 };
 
 }  // namespace tessera::device::nvml

@@ -41,7 +41,8 @@ void Worker::run(const std::shared_ptr<Inner>& inner) {
       completion = inner->gpu->apply(running->operation);
       completion.id = running->id;
     }
-    GpuState state = look(*inner, last);
+    // What changes nothing need not be followed by a look: the last one still holds.
+    GpuState state = running && !Gpu::changes(running->operation) ? last : look(*inner, last);
     lock.lock();
     inner->state = std::move(state);
     if (running && !inner->abandoned) inner->ended.push_back(std::move(completion));

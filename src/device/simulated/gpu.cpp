@@ -1,6 +1,7 @@
 #include "device/simulated/gpu.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "device/simulated/synthetic.h"
@@ -143,17 +144,32 @@ std::expected<std::string, Error> Gpu::change(const Scrub& scrub, Instant at) {
   return std::string();
 }
 
-std::vector<UseSample> Gpu::samples(Instant at, std::uint64_t seed) const {
+std::vector<UseSample> Gpu::samples(Instant at, std::uint64_t seed) {
+  constexpr Duration kLongest = std::chrono::seconds(2);
+  const Duration span = sampled_ ? std::clamp(at - *sampled_, Duration(0), kLongest) : Duration(0);
+  sampled_ = at;
   std::vector<UseSample> samples;
-  const auto add = [&](const std::string& device) {
+  const auto add = [&](const std::string& device, LeaseId tenant) {
+    UseSample sample{.device = device, .memory = {}, .at = at, .span = span, .tenant = tenant};
     int busy = 0;
-    for (const auto& each : running_)
-      if (each.program.device == device)
-        busy += synthetic_load(seed, each.pid, each.program.load_permille, at);
-    samples.push_back({device, std::min(busy, 1000), used(device), at});
+    for (const auto& each : running_) {
+      if (each.program.device != device || (tenant.valid() && each.program.tenant != tenant))
+        continue;
+      busy += synthetic_load(seed, each.pid, each.program.load_permille, at);
+      sample.memory += each.program.memory;
+    }
+    if (!tenant.valid()) sample.memory = used(device);
+    sample.busy_permille = std::min(busy, 1000);
+    samples.push_back(std::move(sample));
   };
-  if (!mig_current_) add(uuid_);
-  for (const auto& instance : instances_) add(instance.device);
+  if (!mig_current_) {
+    add(uuid_, {});
+    std::set<LeaseId> tenants;
+    for (const auto& each : running_)
+      if (each.program.tenant.valid()) tenants.insert(each.program.tenant);
+    for (const auto tenant : tenants) add(uuid_, tenant);
+  }
+  for (const auto& instance : instances_) add(instance.device, {});
   return samples;
 }
 

@@ -38,7 +38,8 @@ class Gpu {
   /// answers with the UUID, made from `random`; a ReadUse is answered by samples().
   std::expected<std::string, Error> apply(const Operation& operation, Instant at,
                                           base::Random& random);
-  std::vector<UseSample> samples(Instant at, std::uint64_t seed) const;
+  /// Of the time since the last call.
+  std::vector<UseSample> samples(Instant at, std::uint64_t seed);
 
   std::optional<Error> start(const Program& program, std::uint32_t pid);
   /// False where there is no such process.
@@ -86,6 +87,7 @@ class Gpu {
   std::vector<InstanceState> instances_;  ///< memory_used is filled in by state()
   std::vector<Running> running_;
   std::vector<Residue> residues_;
+  std::optional<Instant> sampled_;
 };
 
 }  // namespace tessera::device::simulated

@@ -230,12 +230,53 @@ TEST_F(NvmlDriverTest, MeasuresEveryInstanceInOnePass) {
   const auto second = run(CreateInstance{0, kLarge});
   ASSERT_TRUE(first && second);
   machine_.start(second->device, fleet::LeaseId(1));
+  EXPECT_TRUE(gpu().in_use());
   const auto use = run(device::ReadUse{0});
   ASSERT_TRUE(use && !use->error);
   ASSERT_EQ(use->samples.size(), 2U);
   EXPECT_EQ(use->samples[0].busy_permille, 0);
-  EXPECT_NEAR(use->samples[1].busy_permille, 400, 20);
+  EXPECT_NEAR(use->samples[1].busy_permille.value(), 400, 20);
   EXPECT_EQ(use->samples[1].memory, base::MiB(1024));
+  EXPECT_NEAR(use->samples[1].sm_permille.value(), 400, 20);
+  EXPECT_GT(use->reading.milliwatts.value(), 0);
+  EXPECT_GT(use->reading.celsius.value(), 0);
+}
+
+TEST_F(NvmlDriverTest, SpansFollowOneAnotherWithoutAGap) {
+  open();
+  const auto made = run(CreateInstance{0, kSmall});
+  ASSERT_TRUE(made && !made->error);
+  ASSERT_TRUE(run(device::ReadUse{0}));
+  const auto begin = std::chrono::steady_clock::now();
+  base::Duration sum{};
+  for (int i = 0; i < 5; ++i) {
+    std::this_thread::sleep_for(i == 2 ? 20ms : 150ms);  // once too soon to measure anything
+    const auto use = run(device::ReadUse{0});
+    ASSERT_TRUE(use && !use->error);
+    EXPECT_EQ(use->samples[0].busy_permille.has_value(), i != 2);
+    sum += use->samples[0].span;
+  }
+  const auto passed = std::chrono::steady_clock::now() - begin;
+  EXPECT_NEAR(static_cast<double>(sum.count()),
+              std::chrono::duration<double, std::milli>(passed).count(), 40);
+}
+
+TEST_F(NvmlDriverTest, TellsTheTenantsOfASharedGpuApart) {
+  open();
+  const auto device = gpu().uuid;
+  ASSERT_EQ(outcome(device::SetMigMode{0, false}), std::nullopt);
+  machine_.start(device, fleet::LeaseId(1));
+  machine_.start(device, fleet::LeaseId(1));
+  machine_.start(device, fleet::LeaseId(2));
+  EXPECT_EQ(gpu().processes.size(), 3U);
+  const auto use = run(device::ReadUse{0});
+  ASSERT_TRUE(use && !use->error);
+  ASSERT_EQ(use->samples.size(), 3U);
+  EXPECT_FALSE(use->samples[0].tenant.valid());
+  EXPECT_EQ(use->samples[1].tenant, fleet::LeaseId(1));
+  EXPECT_EQ(use->samples[1].busy_permille, 800) << "of its processes together";
+  EXPECT_EQ(use->samples[1].memory, base::MiB(2048));
+  EXPECT_EQ(use->samples[2].busy_permille, 400);
 }
 
 }  // namespace
