@@ -78,6 +78,7 @@ class Applier {
     const auto index = *s_.fleet_.find_node(event.name);
     s_.index_.remove_node(index, s_.fleet_);
     s_.fleet_.remove_node(index);
+    s_.use_marks_.erase(event.name);
   }
 
   void operator()(const TokenPut& event) {
@@ -244,6 +245,20 @@ class Applier {
                       : lease.end_reason == Reason::kDeviceFailed ? RequestState::kFailed
                                                                   : RequestState::kReleased;
     });
+  }
+
+  void operator()(const UseRecorded& event) {
+    // A node has one stream at a time; a few old ones are known for messages that come late.
+    constexpr std::size_t kMostStreams = 4;
+    auto& marks = s_.use_marks_[event.node];
+    std::erase_if(marks, [&](const auto& mark) { return mark.stream == event.stream; });
+    if (marks.size() >= kMostStreams) marks.erase(marks.begin());
+    marks.push_back({event.stream, event.sequence});
+    for (const auto& each : event.leases) {
+      const auto found = s_.leases_.find(each.lease);
+      CHECK(found != s_.leases_.end());
+      found->second.use += each.use;
+    }
   }
 
  private:

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "fleet/node_protocol.h"
 #include "fleet/pool.h"
+#include "fleet/use.h"
 #include "request/need.h"
 #include "request/request.h"
 #include "tenancy/role.h"
@@ -101,6 +102,10 @@ struct Release {
 struct Report {
   fleet::NodeReport report;
 };
+/// A node's agent tells how much of its leases' slices was used.
+struct RecordUse {
+  fleet::UseReport report;
+};
 /// The runtime has not heard of a node for longer than it should.
 struct NodeSilent {
   std::string node;
@@ -108,8 +113,9 @@ struct NodeSilent {
 /// Time has passed: notices, expiries and clean-ups that are due.
 struct Tick {};
 
-using Command = std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode,
-                             DeleteNode, Apply, Cordon, Restore, PutToken, DeleteToken, Submit,
-                             Approve, Reject, Cancel, Renew, Release, Report, NodeSilent, Tick>;
+using Command =
+    std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode, DeleteNode,
+                 Apply, Cordon, Restore, PutToken, DeleteToken, Submit, Approve, Reject, Cancel,
+                 Renew, Release, Report, NodeSilent, Tick, RecordUse>;
 
 }  // namespace tessera::control

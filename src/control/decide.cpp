@@ -19,6 +19,7 @@ struct LeastRole {
   Role operator()(const Cordon&) const { return Role::kOperator; }
   Role operator()(const Restore&) const { return Role::kOperator; }
   Role operator()(const Report&) const { return Role::kAgent; }
+  Role operator()(const RecordUse&) const { return Role::kAgent; }
   Role operator()(const auto&) const { return Role::kAdmin; }
 };
 
@@ -60,6 +61,11 @@ class Decider {
     if (actor_.subject != command.report.node)
       return fail(Reason::kForbidden, "this agent's token is for node " + actor_.subject, "node");
     return decide_report(state_, command, now_);
+  }
+  Decision operator()(const RecordUse& command) const {
+    if (actor_.subject != command.report.node)
+      return fail(Reason::kForbidden, "this agent's token is for node " + actor_.subject, "node");
+    return decide_use(state_, command);
   }
   Decision operator()(const NodeSilent& command) const { return decide_silent(state_, command); }
   Decision operator()(const Cordon& command) const { return decide_cordon(state_, command); }

@@ -54,6 +54,9 @@ placement::World world_of(const State& state, const tenancy::Team& team,
 /// The need of a waiting request: within the tier it was matched to.
 request::Need matched_need(const request::Request& request);
 
+// decide_use.cpp
+Decision decide_use(const State& state, const RecordUse& command);
+
 // decide_report.cpp
 Decision decide_report(const State& state, const Report& command, Instant now);
 Decision decide_silent(const State& state, const NodeSilent& command);

@@ -5,13 +5,13 @@
 namespace tessera::control {
 
 std::string_view name_of(const Event& event) {
-  constexpr std::array<std::string_view, 27> kNames = {
+  constexpr std::array<std::string_view, 28> kNames = {
       "TierPut",          "TierDeleted",   "TeamPut",          "TeamDeleted",   "PoolPut",
       "PoolDeleted",      "NodePut",       "NodeDeleted",      "NodeCordoned",  "NodeReady",
       "NodeLost",         "GpuIdentified", "GpuHealthChanged", "TokenPut",      "TokenDeleted",
       "RequestSubmitted", "RequestMoved",  "RequestForgotten", "LeaseGranted",  "SliceReady",
       "SliceFailed",      "SliceFreed",    "LeaseActivated",   "LeaseExpiring", "LeaseRenewed",
-      "LeaseEnding",      "LeaseEnded"};
+      "LeaseEnding",      "LeaseEnded",    "UseRecorded"};
   static_assert(kNames.size() == std::variant_size_v<Event>);
   return kNames[event.index()];
 }

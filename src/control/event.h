@@ -234,12 +234,27 @@ struct LeaseEnded {
   }
 };
 
+/// A node's use was counted up to `sequence` of `stream`, summed up by lease.
+struct UseRecorded {
+  std::string node;
+  std::string stream;
+  std::uint64_t sequence = 0;
+  std::vector<fleet::LeaseUse> leases;  ///< by rising lease
+  static void fields(auto& self, auto&& visit) {
+    visit("node", self.node);
+    visit("stream", self.stream);
+    visit("sequence", self.sequence);
+    visit("leases", self.leases);
+  }
+};
+
 /// Append only: the position of an alternative is its number in the journal.
-using Event = std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted,
-                           NodePut, NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified,
-                           GpuHealthChanged, TokenPut, TokenDeleted, RequestSubmitted, RequestMoved,
-                           RequestForgotten, LeaseGranted, SliceReady, SliceFailed, SliceFreed,
-                           LeaseActivated, LeaseExpiring, LeaseRenewed, LeaseEnding, LeaseEnded>;
+using Event =
+    std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted, NodePut,
+                 NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged,
+                 TokenPut, TokenDeleted, RequestSubmitted, RequestMoved, RequestForgotten,
+                 LeaseGranted, SliceReady, SliceFailed, SliceFreed, LeaseActivated, LeaseExpiring,
+                 LeaseRenewed, LeaseEnding, LeaseEnded, UseRecorded>;
 
 /// "LeaseGranted": the event's name in the audit trail.
 std::string_view name_of(const Event& event);

@@ -51,6 +51,7 @@ State State::clone() const {
   copy.requests_ = requests_;
   copy.leases_ = leases_;
   copy.demand_ = demand_;
+  copy.use_marks_ = use_marks_;
   copy.rebuild();
   return copy;
 }
@@ -87,6 +88,13 @@ fleet::Cost State::usage(std::string_view team, fleet::PoolIndex pool) const {
 const placement::UseByPool& State::use_by(std::string_view team) const {
   const auto* use = find_in(use_, team);
   return use ? *use : no_use_;
+}
+
+std::uint64_t State::use_counted(std::string_view node, std::string_view stream) const {
+  const auto* marks = find_in(use_marks_, node);
+  if (marks == nullptr) return 0;
+  const auto found = std::ranges::find(*marks, stream, &fleet::UseMark::stream);
+  return found == marks->end() ? 0 : found->sequence;
 }
 
 std::optional<Instant> State::next_due() const {

@@ -78,6 +78,8 @@ class State {
   /// What a team holds per pool.
   const placement::UseByPool& use_by(std::string_view team) const;
   const WaitingLines& waiting() const { return waiting_; }
+  /// The last batch of a node's stream of use that is counted; 0: none.
+  std::uint64_t use_counted(std::string_view node, std::string_view stream) const;
   /// When the next notice, expiry or clean-up is due.
   std::optional<Instant> next_due() const;
   /// Leases with a notice or an expiry due at `now`, and ended requests that may be forgotten;
@@ -106,6 +108,7 @@ class State {
     visit("requests", self.requests_);
     visit("leases", self.leases_);
     visit("demand", self.demand_);
+    visit("useMarks", self.use_marks_);
   }
   /// Rebuilds all that is derived, after a snapshot was read into `fields`.
   void rebuild();
@@ -141,6 +144,7 @@ class State {
   base::SerialTable<RequestId, request::Request> requests_;
   base::SerialTable<LeaseId, request::Lease> leases_;
   placement::Demand demand_;
+  std::map<std::string, std::vector<fleet::UseMark>, std::less<>> use_marks_;  ///< by node
 
   placement::Index index_;
   placement::NodeRankings rankings_;

@@ -63,6 +63,9 @@ class Touched {
       for (const auto& slice : lease->slices) add_gpu(slice.gpu);
   }
   void operator()(const LeaseEnded& event) { add_lease(event.lease); }
+  void operator()(const UseRecorded& event) {
+    for (const auto& each : event.leases) add("Lease", lease_name(each.lease));
+  }
 
  private:
   void add(std::string kind, std::string name) {

@@ -7,6 +7,7 @@
 
 #include "base/reason.h"
 #include "base/time.h"
+#include "fleet/use.h"
 #include "request/need.h"
 
 namespace tessera::request {
@@ -119,6 +120,7 @@ struct Lease {
   Instant expires{};    ///< end of the promise; renewals move it
   Instant ended{};      ///< epoch until the slices were verified free
   std::optional<Reason> end_reason;
+  fleet::Use use;  ///< as measured, as far as it was told
 
   static void fields(auto& self, auto&& visit) {
     visit("id", self.id);
@@ -137,6 +139,7 @@ struct Lease {
     visit("expires", self.expires);
     visit("ended", self.ended);
     visit("endReason", self.end_reason);
+    visit("use", self.use);
   }
 };
 
