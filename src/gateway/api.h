@@ -62,6 +62,7 @@ class Api {
   void capacity(const CallPtr& call);
   void watch(const CallPtr& call);
   void report(const CallPtr& call);
+  void record_use(const CallPtr& call);
   void create_token(const CallPtr& call);
   void whoami(const CallPtr& call);
   void version(const CallPtr& call);

@@ -7,6 +7,7 @@
 #include "wire/agent_protocol.h"
 #include "wire/bodies.h"
 #include "wire/document.h"
+#include "wire/use_protocol.h"
 
 /// Everything that is not about one request, lease or document.
 namespace tessera::gateway {
@@ -100,6 +101,29 @@ void Api::report(const CallPtr& call) {
       agent_desk_.answer(call->exchange, node, since.value_or(0), wait);
     });
   });
+}
+
+void Api::record_use(const CallPtr& call) {
+  auto report =
+      wire::decode_use_report(call->request().body, {.bytes = options_.max_body, .depth = 16});
+  if (!report) return call->refuse(report.error());
+  if (report->node != call->names[0])
+    return call->refuse({Reason::kInvalidDocument,
+                         "the address names node \"" + call->names[0] + "\", the report another",
+                         "node",
+                         {}});
+  const auto node = report->node;
+  const auto stream = report->stream;
+  engine_.ask({control::RecordUse{std::move(*report)}, call->actor, {}},
+              [this, call, node, stream](service::Answer answer) {
+                if (!answer) return call->refuse(answer.error());
+                // Not on the engine's thread, which must not read what it is about to change.
+                call->exchange->after({}, [this, call, node, stream] {
+                  const auto counted = engine_.read(
+                      [&](const State& state) { return state.use_counted(node, stream); });
+                  call->reply(json_response(wire::encode(fleet::UseReceipt{stream, counted})));
+                });
+              });
 }
 
 void Api::create_token(const CallPtr& call) {

@@ -204,6 +204,17 @@ Json request_object(const control::State& state, const RequestView& view) {
   return object;
 }
 
+/// In base units. How busy: of the time that was measured; null before.
+Json use_json(const fleet::Use& use) {
+  const auto seconds = static_cast<double>(use.measured.count()) / 1e3;
+  const auto busy = static_cast<double>(use.busy.count()) / 1e6;
+  return {{"measuredSeconds", seconds},
+          {"busySeconds", busy},
+          {"busyRatio", use.measured.count() == 0 ? Json(nullptr) : Json(busy / seconds)},
+          {"memoryMibSeconds", static_cast<double>(use.memory.count()) / 1e3},
+          {"energyJoules", static_cast<double>(use.energy.count()) / 1e6}};
+}
+
 Json lease_object(const control::State& state, const request::Lease& lease) {
   const auto& pool = state.fleet().pool(lease.pool);
   const auto& node = state.fleet().node(lease.node);
@@ -217,7 +228,8 @@ Json lease_object(const control::State& state, const request::Lease& lease) {
                  {"expiresAt", instant_json(lease.expires)},
                  {"endedAt", instant_json(lease.ended)},
                  {"endReason", reason_json(lease.end_reason)},
-                 {"pricePerHour", price_json(state, lease.cost, lease.tier)}};
+                 {"pricePerHour", price_json(state, lease.cost, lease.tier)},
+                 {"use", use_json(lease.use)}};
   Json object =
       envelope("Lease", name_of(lease.id),
                {{"team", lease.team}, {"request", name_of(lease.request)}, {"tier", lease.tier}},
