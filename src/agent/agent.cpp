@@ -47,7 +47,10 @@ Agent::Step Agent::tick(Instant now) {
   const auto observation = driver_->observe();
   notice_boot(observation);
   Step step;
+  holdings_.clear();
   step.report = report(work(observation, now), now);
+  if (meter_ != nullptr)
+    wake_ = std::min(wake_, meter_->sample(*driver_, observation, std::move(holdings_), now));
   if (!calls_.empty())
     wake_ = std::min(wake_, driver_->next_completion().value_or(now + options_.poll_every));
   wake_ = std::min(wake_, last_sent_ + options_.heartbeat);
@@ -57,6 +60,7 @@ Agent::Step Agent::tick(Instant now) {
 
 void Agent::hear_completions(Instant now) {
   for (const auto& completion : driver_->poll()) {
+    if (meter_ != nullptr && meter_->take(completion)) continue;
     const auto call = calls_.find(completion.id);
     if (call == calls_.end()) continue;
     workers_[call->second].on_completion(completion, now, options_);
@@ -102,7 +106,23 @@ GpuReport Agent::work_on(const fleet::GpuTarget& target, const device::GpuState&
       wake_ = std::min(wake_, now + options_.first_retry);  // the driver is full: soon again
     }
   }
+  if (model != nullptr) note_holdings(target, turn.report, *model);
   return std::move(turn.report);
+}
+
+/// Which devices leases hold, for the meter: those that are ready, from being in use on.
+void Agent::note_holdings(const fleet::GpuTarget& target, const GpuReport& report,
+                          const catalog::GpuModel& model) {
+  for (std::size_t i = 0; i < report.slices.size(); ++i) {
+    const auto& slice = target.slices[i];
+    if (slice.phase != fleet::SlicePhase::kInUse || !slice.holder.valid() ||
+        report.slices[i].status != fleet::SliceStatus::kReady)
+      continue;
+    holdings_.push_back({.device = report.slices[i].device,
+                         .lease = slice.holder,
+                         .shared = std::holds_alternative<fleet::ShareSlice>(slice.shape),
+                         .part = fleet::cost_of(slice.shape, model).compute});
+  }
 }
 
 std::optional<NodeReport> Agent::report(std::vector<GpuReport> gpus, Instant now) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/gpu_worker.h"
+#include "agent/meter.h"
 #include "agent/options.h"
 #include "base/time.h"
 #include "catalog/gpu_model.h"
@@ -37,6 +38,9 @@ class Agent {
   /// What the control plane wants. Takes effect with the next tick, which is due at once.
   void on_target(const fleet::NodeTarget& target);
 
+  /// From now on what the devices do is measured. The meter must outlive the agent.
+  void measure(Meter& meter) { meter_ = &meter; }
+
   struct Step {
     std::optional<fleet::NodeReport> report;  ///< to be sent: something changed, or a heartbeat
     base::Instant wake{};                     ///< call tick() again then, or when a target comes
@@ -53,6 +57,8 @@ class Agent {
   std::vector<fleet::GpuReport> work(const device::Observation& observation, base::Instant now);
   fleet::GpuReport work_on(const fleet::GpuTarget& target, const device::GpuState& state,
                            base::Instant now);
+  void note_holdings(const fleet::GpuTarget& target, const fleet::GpuReport& report,
+                     const catalog::GpuModel& model);
   std::optional<fleet::NodeReport> report(std::vector<fleet::GpuReport> gpus, base::Instant now);
 
   std::string node_;
@@ -65,6 +71,8 @@ class Agent {
   std::map<std::string, GpuWorker> workers_;          ///< by the GPU's UUID
   std::map<device::OperationId, std::string> calls_;  ///< whose operation it is
   base::Instant wake_{};
+  Meter* meter_ = nullptr;         ///< may be none
+  std::vector<Holding> holdings_;  ///< of this tick
 
   std::uint64_t sequence_ = 0;
   std::optional<fleet::NodeReport> last_report_;
