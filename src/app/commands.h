@@ -35,6 +35,7 @@ void add_asking_commands(
 void add_offline_commands(Program& program);    // capacity, version
 void add_doctor_command(Program& program);      // doctor
 void add_plan_command(Program& program);        // plan
+void add_run_command(Program& program);         // run
 void add_simulate_command(Program& program);    // simulate
 void add_completion_command(Program& program);  // completion
 

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "app/asking.h"
 #include "app/commands.h"
 #include "app/output.h"
 #include "app/table.h"
@@ -21,14 +22,7 @@ using base::Result;
 using wire::Json;
 using namespace std::chrono_literals;
 
-/// The options that state a need, as text until they are parsed.
-struct NeedOptions {
-  std::string team, purpose, memory, isolation = "shared", duration, pool, tier, cpu, host_memory;
-  double compute = 0;
-  std::int64_t sms = 0;
-  int count = 1;
-  std::vector<std::string> models;
-};
+}  // namespace
 
 void add_need_options(CLI::App& command, NeedOptions& need) {
   command.add_option("--team", need.team, "Team that asks")->required();
@@ -48,6 +42,8 @@ void add_need_options(CLI::App& command, NeedOptions& need) {
   command.add_option("--host-memory", need.host_memory, "Host memory, for all slices together");
   command.add_option("--purpose", need.purpose, "What it is for, shown to others");
 }
+
+namespace {
 
 /// Parses one option into `out`; the error names the option.
 template <class T, class Parse>
@@ -141,6 +137,22 @@ std::string fresh_key() {
   std::random_device random;
   return fmt::format("cli-{:08x}{:08x}{:08x}", random(), random(), random());
 }
+
+}  // namespace
+
+Result<Json> ask_and_wait(client::Connection& connection, const NeedOptions& need,
+                          base::Duration longest) {
+  const auto spec = spec_of(need);
+  if (!spec) return std::unexpected(spec.error());
+  auto answer = fetch(connection, {.method = "POST",
+                                   .target = "/v1/requests",
+                                   .body = spec->dump(),
+                                   .headers = {{"Idempotency-Key", fresh_key()}}});
+  if (!answer) return answer;
+  return wait_until_settled(connection, std::move(*answer), longest);
+}
+
+namespace {
 
 struct RequestOptions {
   NeedOptions need;

@@ -1,15 +1,14 @@
-#include <algorithm>
-#include <filesystem>
 #include <memory>
-#include <unistd.h>
 
 #include <fmt/core.h>
 
 #include "app/commands.h"
 #include "app/control_plane.h"
+#include "app/doctor_host.h"
 #include "app/output.h"
 #include "app/table.h"
 #include "app/terminal.h"
+#include "device/nvml/care.h"
 #include "device/nvml/drift.h"
 #include "device/nvml/driver.h"
 
@@ -25,45 +24,32 @@ using wire::Json;
 struct DoctorOptions {
   std::string library = "libnvidia-ml.so.1";
   std::string data = "tessera-agent";
+  std::string root;
   Format format = Format::kTable;
 };
 
-/// "failed": these GPUs cannot be offered. "warning": they can, with a drawback.
-class Findings {
- public:
-  void fine(const std::string& check, const std::string& detail) { add(check, "ok", detail, {}); }
-  void warn(const std::string& check, const std::string& detail, const std::string& todo) {
-    add(check, "warning", detail, todo);
-  }
-  void fail(const std::string& check, const std::string& detail, const std::string& todo) {
-    add(check, "failed", detail, todo);
-  }
-
-  const Json& json() const { return list_; }
-  bool all_fine() const {
-    return std::ranges::all_of(list_, [](const Json& each) { return each["verdict"] == "ok"; });
-  }
-
- private:
-  void add(const std::string& check, const char* verdict, const std::string& detail,
-           const std::string& todo) {
-    list_.push_back({{"check", check}, {"verdict", verdict}, {"detail", detail}, {"todo", todo}});
-  }
-  Json list_ = Json::array();
-};
-
-void look_at_host(Findings& findings) {
-  if (geteuid() == 0)
-    findings.fine("user", "root");
-  else
-    findings.warn("user", "not root: MIG instances can be neither made nor destroyed",
-                  "run the agent as root");
-  std::error_code error;
-  if (std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers", error))
-    findings.fine("cgroups", "version 2");
-  else
-    findings.warn("cgroups", "version 2 is not mounted: a process cannot be told to be a lease's",
-                  "boot with systemd.unified_cgroup_hierarchy=1");
+void look_at_care(const device::GpuState& gpu, const std::string& name, const NvmlDriver& driver,
+                  Findings& findings) {
+  const auto care = care_of(driver.library(), gpu.number);
+  if (care.persistence && !*care.persistence)
+    findings.warn(name + " persistence",
+                  "off: the driver unloads while nobody uses the GPU, and MIG instances of some "
+                  "models with it",
+                  "enable nvidia-persistenced, or nvidia-smi -pm 1");
+  else if (care.persistence)
+    findings.fine(name + " persistence", "on");
+  if (care.ecc && !*care.ecc)
+    findings.warn(name + " ECC", "off: memory errors go unnoticed into tenants' results",
+                  "nvidia-smi -e 1, then reboot");
+  else if (care.ecc && care.ecc_after_boot != care.ecc)
+    findings.warn(name + " ECC", "is off from the next boot on", "nvidia-smi -e 1");
+  else if (care.uncorrected.value_or(0) > 0)
+    findings.warn(
+        name + " ECC",
+        fmt::format("{} uncorrected memory errors since the driver was loaded", *care.uncorrected),
+        "reset the GPU while nothing uses it; if they come back, exchange it");
+  else if (care.ecc)
+    findings.fine(name + " ECC", "on, no uncorrected errors");
 }
 
 void look_at_instances(const device::GpuState& gpu, const std::string& name, Findings& findings) {
@@ -96,13 +82,19 @@ void look_at_gpu(const device::GpuState& gpu, const catalog::Catalog& catalog,
   const auto& model = catalog.model(*index);
   findings.fine(name, fmt::format("{} {}", model.key, gpu.uuid));
   look_at_instances(gpu, name, findings);
+  look_at_care(gpu, name, driver, findings);
+  if (!gpu.xids.empty())
+    findings.warn(name + " Xid", fmt::format("the last error was Xid {}", gpu.xids.back()),
+                  "see dmesg and NVIDIA's list of Xid errors");
   for (const auto& finding : drift_from(model, driver.library(), gpu.number))
     findings.warn(name + " profiles", finding, "report it: the catalog should say the same");
 }
 
 Findings examine(const DoctorOptions& options) {
   Findings findings;
-  look_at_host(findings);
+  look_at_host(options.root, findings);
+  look_at_container_toolkit(options.root, findings);
+  look_at_other_owners(options.root, findings);
   auto driver = NvmlDriver::open(
       {.library = options.library, .ledger = options.data + "/nvml-instances", .read_only = true},
       std::make_shared<device::nvml::LinuxProcesses>(
@@ -125,14 +117,19 @@ Findings examine(const DoctorOptions& options) {
 int doctor(const DoctorOptions& options) {
   const auto findings = examine(options);
   if (options.format == Format::kJson || options.format == Format::kYaml) {
-    print_object({{"kind", "NodeExamination"}, {"findings", findings.json()}}, options.format);
+    print_object({{"kind", "NodeExamination"},
+                  {"verdict", findings.verdict()},
+                  {"findings", findings.json()}},
+                 options.format);
   } else {
     Table table({"CHECK", "VERDICT", "DETAIL", "TO DO"});
     for (const auto& each : findings.json())
       table.add({each["check"], each["verdict"], each["detail"], each["todo"]});
     fmt::print("{}", table.text());
   }
-  return findings.all_fine() ? kDone : kRefused;
+  // As for programs that watch machines: 0 fine, 1 usable with a drawback, 2 not usable.
+  const auto verdict = findings.verdict();
+  return verdict == "ok" ? 0 : verdict == "warning" ? 1 : 2;
 }
 
 }  // namespace
@@ -140,12 +137,15 @@ int doctor(const DoctorOptions& options) {
 void add_doctor_command(Program& program) {
   const auto options = std::make_shared<DoctorOptions>();
   auto* command = program.cli.add_subcommand(
-      "doctor", "Look at this machine: can its GPUs be offered? Exit code 1 when something is off");
+      "doctor",
+      "Look at this machine: can its GPUs be offered? Exit code 1: with a drawback; 2: not at all");
   command->add_option("--nvml", options->library, "libnvidia-ml.so.1, by path or name")
       ->envname("TESSERA_NVML")
       ->capture_default_str();
   command->add_option("--data", options->data, "Folder of what the agent remembers")
       ->capture_default_str();
+  command->add_option("--root", options->root,
+                      "Folder to look at in the place of /, as of an image that is not booted");
   add_format_option(*command, options->format);
   command->callback(
       [&program, options] { program.chosen = [options] { return doctor(*options); }; });

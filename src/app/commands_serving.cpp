@@ -79,7 +79,9 @@ base::Result<void> add_machine(ControlPlane& plane, NvmlNode& machine,
 base::Result<void> start_machine(ControlPlane& plane, NvmlNode& machine) {
   auto token = plane.agent_token(machine.name());
   if (!token) return std::unexpected(token.error());
-  machine.start(machine.name(), {plane.context().server, std::move(*token)});
+  if (auto started = machine.start(machine.name(), {plane.context().server, std::move(*token)});
+      !started)
+    return started;
   fmt::print("node {}: {}\n", machine.name(), machine.summary());
   return {};
 }
@@ -141,6 +143,15 @@ void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {
                   "libnvidia-ml.so.1, by path or name: this machine's GPUs, not simulated ones")
       ->envname("TESSERA_NVML");
   command.add_flag("--adopt", nvml.adopt, "Take over MIG instances that somebody else made");
+  command.add_option("--metrics", nvml.metrics,
+                     "ADDRESS:PORT where Prometheus may ask the agent, e.g. 127.0.0.1:9401");
+  command
+      .add_option("--use-every", nvml.use_every,
+                  "How often the control plane is told what was used")
+      ->capture_default_str();
+  command.add_option("--dcgm", nvml.dcgm,
+                     "http://HOST:PORT/metrics of a dcgm-exporter, for GPUs that NVML does not "
+                     "measure under MIG");
   command.add_flag("--end-processes", nvml.end_processes,
                    "End whatever still runs on a released slice, not only a lease's own");
 }
@@ -153,7 +164,7 @@ struct AgentCommand {
 };
 
 /// One agent over this machine's GPUs, against a control plane elsewhere.
-int run_nvml_agent(const AgentCommand& options, client::Context context) {
+int run_nvml_agent(const AgentCommand& options, const client::Context& context) {
   const auto signals = hold_signals();
   auto machine = NvmlNode::open(
       options.nvml, std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in()));
@@ -161,7 +172,10 @@ int run_nvml_agent(const AgentCommand& options, client::Context context) {
     print_error(machine.error());
     return kRefused;
   }
-  (*machine)->start(options.node, std::move(context));
+  if (auto started = (*machine)->start(options.node, context); !started) {
+    print_error(started.error());
+    return kRefused;
+  }
   fmt::print("agent of {}: {}\n", options.node, (*machine)->summary());
   std::fflush(stdout);
   wait_for_stop(signals);
@@ -205,7 +219,7 @@ int run_agent(Program& program, const AgentCommand& options) {
     print_error(context.error());
     return kRefused;
   }
-  return options.model.empty() ? run_nvml_agent(options, std::move(*context))
+  return options.model.empty() ? run_nvml_agent(options, *context)
                                : run_simulated_agent(options, std::move(*context));
 }
 

@@ -29,13 +29,6 @@ std::string as_name(std::string text) {
   return text;
 }
 
-std::string host_name() {
-  char name[256] = {};
-  if (gethostname(name, sizeof(name) - 1) != 0) return "this-machine";
-  const auto text = as_name(std::string(name).substr(0, std::string(name).find('.')));
-  return wire::valid_name(text) ? text : "this-machine";
-}
-
 template <class Kind>
 std::vector<const Kind*> all_of(const std::vector<wire::Document>& documents) {
   std::vector<const Kind*> found;
@@ -77,6 +70,13 @@ std::optional<catalog::ModelIndex> most_frequent(const std::vector<device::GpuSt
 
 }  // namespace
 
+std::string host_name() {
+  char name[256] = {};
+  if (gethostname(name, sizeof(name) - 1) != 0) return "this-machine";
+  const auto text = as_name(std::string(name).substr(0, std::string(name).find('.')));
+  return wire::valid_name(text) ? text : "this-machine";
+}
+
 NvmlNode::NvmlNode(std::shared_ptr<const catalog::Catalog> catalog)
     : catalog_(std::move(catalog)), name_(host_name()) {}
 
@@ -95,6 +95,7 @@ base::Result<std::unique_ptr<NvmlNode>> NvmlNode::open(
       std::move(processes), std::make_shared<SteadyClock>());
   if (!driver) return std::unexpected(driver.error());
   node->driver_ = std::move(*driver);
+  node->measured_ = {choice.data + "/use", choice.metrics, choice.use_every, choice.dcgm};
   node->found_ = node->driver_->observe().gpus;
   return node;
 }
@@ -131,10 +132,16 @@ base::Result<std::vector<wire::Document>> NvmlNode::declare(
   return missing;
 }
 
-void NvmlNode::start(const std::string& node, client::Context context) {
+base::Result<void> NvmlNode::start(const std::string& node, const client::Context& context) {
+  auto measuring = Measuring::start(catalog_, measured_,
+                                    {node, driver_->library().driver_version()}, context, clock_);
+  if (!measuring) return std::unexpected(measuring.error());
+  measuring_ = std::move(*measuring);
   agent_ = std::make_unique<agent::Agent>(node, *driver_, catalog_);
-  transport_ = std::make_unique<client::AgentTransport>(std::move(context));
+  agent_->measure(measuring_->meter());
+  transport_ = std::make_unique<client::AgentTransport>(context);
   runner_ = std::make_unique<agent::Runner>(*agent_, *transport_, clock_);
+  return {};
 }
 
 std::string NvmlNode::summary() const {

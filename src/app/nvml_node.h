@@ -7,21 +7,28 @@
 #include "agent/agent.h"
 #include "agent/runner.h"
 #include "app/control_plane.h"
+#include "app/measuring.h"
 #include "client/agent_transport.h"
 #include "device/nvml/driver.h"
 
 namespace tessera::app {
 
+/// The machine's host name, as a node may be called.
+std::string host_name();
+
 /// How this machine's GPUs are reached, and what may be done to what is found there.
 struct NvmlChoice {
-  std::string library;         ///< path or name of libnvidia-ml.so.1; empty: no GPUs wanted
-  std::string data;            ///< folder of the list of instances we made
-  bool adopt = false;          ///< take over instances that somebody else made
+  std::string library;           ///< path or name of libnvidia-ml.so.1; empty: no GPUs wanted
+  std::string data;              ///< folder of the list of instances we made
+  bool adopt = false;            ///< take over instances that somebody else made
+  std::string metrics;           ///< ADDRESS:PORT for Prometheus; empty: none
+  std::string use_every = "1m";  ///< how often the control plane is told what was used
+  std::string dcgm;              ///< URL of a dcgm-exporter; empty: none
   bool end_processes = false;  ///< also those that no lease is known for, once a slice is released
 };
 
-/// The GPUs of the machine this program runs on, with their agent. Threads: one for the agent, and
-/// the driver's.
+/// The GPUs of the machine this program runs on, with their agent. Threads: one for the agent,
+/// those of Measuring, and the driver's.
 class NvmlNode {
  public:
   /// Finds the GPUs; nothing is changed. Errors: as NvmlDriver::open, or a folder that cannot be
@@ -35,10 +42,9 @@ class NvmlNode {
   base::Result<std::vector<wire::Document>> declare(const control::State& state,
                                                     const std::vector<wire::Document>& documents);
 
-  /// Starts the agent of `node`, once.
-  void start(const std::string& node, client::Context context);
+  /// Starts the agent of `node`, once. Errors: an address for metrics that cannot be listened on.
+  base::Result<void> start(const std::string& node, const client::Context& context);
 
-  /// The machine's host name, as a node may be called.
   const std::string& name() const { return name_; }
   /// "2 GPUs, driver 580.95.05": for people.
   std::string summary() const;
@@ -50,7 +56,9 @@ class NvmlNode {
   SteadyClock clock_;
   std::string name_;
   std::vector<device::GpuState> found_;  ///< as they stood at the start
+  MeasuringChoice measured_;
   std::unique_ptr<device::nvml::NvmlDriver> driver_;
+  std::unique_ptr<Measuring> measuring_;
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<client::AgentTransport> transport_;
   std::unique_ptr<agent::Runner> runner_;  ///< last: it uses all of the above

@@ -62,6 +62,26 @@ std::string slices_of(const Json& object) {
                      text_at(slices[0], "node"));
 }
 
+/// A number of a lease's measured use; none where nothing was measured yet.
+std::optional<double> used(const Json& lease, const char* what) {
+  const auto number = lease.value(Json::json_pointer(std::string("/status/use/") + what), Json());
+  return number.is_number() ? std::optional(number.get<double>()) : std::nullopt;
+}
+std::string busy_of(const Json& lease) {
+  const auto ratio = used(lease, "busyRatio");
+  return ratio ? fmt::format("{:.0f}%", *ratio * 100) : "-";
+}
+std::string gpu_time_of(const Json& lease) {
+  const auto seconds = used(lease, "busySeconds").value_or(0);
+  return used(lease, "busyRatio")
+             ? base::to_string(base::Duration(static_cast<std::int64_t>(seconds) * 1000))
+             : "-";
+}
+std::string energy_of(const Json& lease) {
+  const auto joules = used(lease, "energyJoules").value_or(0);
+  return joules > 0 ? fmt::format("{:.2f}kWh", joules / 3.6e6) : "-";
+}
+
 /// A GPU as a line of blocks along its memory axis would need its model; a count says enough.
 std::string occupied(const Json& gpu) {
   int held = 0, idle = 0;
@@ -103,7 +123,10 @@ const std::vector<Column>& columns_of(const std::string& kind) {
         state("status.state"),
         age("EXPIRES", "status.expiresAt"),
         at("COST/H", "status.pricePerHour"),
-        at("REQUEST", "spec.request", true)}},
+        at("REQUEST", "spec.request", true),
+        {"BUSY", busy_of, true},
+        {"GPU TIME", gpu_time_of, true},
+        {"ENERGY", energy_of, true}}},
       {"Gpu",
        {at("GPU", "metadata.name"),
         at("MODEL", "spec.model"),

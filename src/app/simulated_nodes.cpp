@@ -1,12 +1,15 @@
 #include "app/simulated_nodes.h"
 
 #include <condition_variable>
+#include <optional>
 
 #include <spdlog/spdlog.h>
 
 #include "agent/agent.h"
 #include "agent/runner.h"
+#include "agent/use_sender.h"
 #include "client/agent_transport.h"
+#include "client/use_transport.h"
 #include "device/simulated/driver.h"
 #include "device/simulated/machine.h"
 
@@ -23,15 +26,28 @@ class SimulatedNodes::Node {
                  {.gpus = wanted.gpus, .seed = std::hash<std::string>{}(wanted.name)}),
         driver_(machine_),
         agent_(wanted.name, driver_, catalog),
-        transport_(std::move(context)),
-        runner_(agent_, transport_, clock) {}
+        transport_(context),
+        uses_(std::move(context)),
+        meter_(catalog, file_.load(unused_)),
+        sender_(wanted.name, meter_, file_, uses_) {
+    agent_.measure(meter_);
+    runner_.emplace(agent_, transport_, clock);
+  }
+
+  /// Tells what was used, where that is due.
+  void tell(base::Instant now) { sender_.turn(now); }
 
  private:
   device::simulated::Machine machine_;
   device::simulated::SimulatedDriver driver_;
   agent::Agent agent_;
   client::AgentTransport transport_;
-  agent::Runner runner_;
+  client::HttpUseTransport uses_;
+  std::string unused_;                  ///< nothing is read, so nothing can be wrong
+  agent::UseFile file_{std::string()};  ///< none: what is pretended need not be kept
+  agent::Meter meter_;
+  agent::UseSender sender_;
+  std::optional<agent::Runner> runner_;  ///< last: it uses all of the above
 };
 
 SimulatedNodes::SimulatedNodes(ControlPlane& plane, std::shared_ptr<const catalog::Catalog> catalog)
@@ -46,6 +62,10 @@ void SimulatedNodes::run(const std::stop_token& stopping) {
   std::condition_variable_any wake;
   while (!stopping.stop_requested()) {
     adopt_new();
+    for (const auto& [name, node] : nodes_) {
+      if (stopping.stop_requested()) break;
+      node->tell(clock_.now());
+    }
     std::unique_lock lock(mutex);
     wake.wait_for(lock, stopping, 1s, [] { return false; });
   }

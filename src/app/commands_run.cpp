@@ -1,0 +1,170 @@
+#include <charconv>
+#include <memory>
+#include <optional>
+
+#include <fmt/core.h>
+
+#include "app/asking.h"
+#include "app/child.h"
+#include "app/commands.h"
+#include "app/lease_scope.h"
+#include "app/nvml_node.h"
+#include "app/output.h"
+#include "app/terminal.h"
+#include "base/quantity.h"
+
+/// `tessera run`: a program on the GPUs of a lease, on the machine itself.
+namespace tessera::app {
+namespace {
+
+using base::fail;
+using base::Reason;
+using base::Result;
+using wire::Json;
+
+struct RunOptions {
+  std::string lease;
+  NeedOptions need;
+  std::string node;
+  std::string wait = "30s";
+  bool release = false;
+  bool keep = false;
+  std::vector<std::string> command;
+};
+
+/// Gives a lease back when it goes, if it was told to.
+class Return {
+ public:
+  Return(client::Connection& connection, std::string lease, bool wanted)
+      : connection_(&connection), lease_(std::move(lease)), wanted_(wanted) {}
+  ~Return() {
+    if (!wanted_) return;
+    const auto released =
+        fetch(*connection_,
+              {.method = "POST", .target = "/v1/leases/" + client::encode(lease_) + "/release"});
+    if (!released) print_error(released.error());
+  }
+  Return(const Return&) = delete;
+  Return& operator=(const Return&) = delete;
+
+ private:
+  client::Connection* connection_;
+  std::string lease_;
+  bool wanted_;
+};
+
+/// The lease to run on: the one named, or one granted now. Errors: it was not granted, and is not
+/// waited for any longer.
+Result<std::string> find_lease(client::Connection& connection, const RunOptions& options) {
+  if (!options.lease.empty()) return options.lease;
+  const auto wait = base::parse_duration(options.wait);
+  if (!wait) return std::unexpected(wait.error());
+  const auto request = ask_and_wait(connection, options.need, *wait);
+  if (!request) return std::unexpected(request.error());
+  const auto name = text_at(*request, "metadata.name");
+  const auto state = text_at(*request, "status.state");
+  if (state == "active") return text_at(*request, "status.lease");
+  const auto cancelled = fetch(
+      connection, {.method = "POST", .target = "/v1/requests/" + client::encode(name) + "/cancel"});
+  if (!cancelled) print_error(cancelled.error());
+  return fail(Reason::kUnavailable,
+              fmt::format("{} is {} and was cancelled: {}", name, state,
+                          text_at(*request, "status.message", "no reason was given")),
+              {}, "wait longer with --wait, or see what fits now: tessera explain --team …");
+}
+
+std::optional<fleet::LeaseId> id_of(const std::string& lease) {
+  constexpr std::string_view kPrefix = "lease-";
+  if (!lease.starts_with(kPrefix)) return std::nullopt;
+  std::uint64_t number = 0;
+  const auto* end = lease.data() + lease.size();
+  const auto [next, error] = std::from_chars(lease.data() + kPrefix.size(), end, number);
+  if (error != std::errc{} || next != end || number == 0) return std::nullopt;
+  return fleet::LeaseId(number);
+}
+
+/// What a program needs to know of its lease.
+Result<std::map<std::string, std::string>> environment_of(const Json& lease,
+                                                          const std::string& node) {
+  const auto name = text_at(lease, "metadata.name");
+  const auto state = text_at(lease, "status.state");
+  if (state != "active" && state != "expiring")
+    return fail(Reason::kUnavailable, name + " is " + state, "--lease",
+                "wait until it is active, or ask for another");
+  if (const auto there = text_at(lease, "status.node"); there != node)
+    return fail(Reason::kUnavailable,
+                fmt::format("{} is on node {}, and this machine is {}", name, there, node),
+                "--lease", "run it there; or say with --node what this machine is called");
+  std::string devices, memory;
+  for (const auto& slice : lease["status"]["slices"]) {
+    devices += (devices.empty() ? "" : ",") + text_at(slice, "device");
+    if (text_at(slice, "technology") == "time-slicing") memory = text_at(slice, "memory");
+  }
+  std::map<std::string, std::string> environment = {{"CUDA_VISIBLE_DEVICES", devices},
+                                                    {"TESSERA_LEASE", name}};
+  // What an MPS server holds its clients to. Without one it is for the program to know.
+  if (const auto most = base::parse_memory(memory); !memory.empty() && most) {
+    environment["CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"] = fmt::format("0={}M", most->count());
+    environment["TESSERA_MEMORY_LIMIT_MIB"] = std::to_string(most->count());
+  }
+  return environment;
+}
+
+Result<Ending> run_on(client::Connection& connection, const std::string& name,
+                      const RunOptions& options) {
+  const auto lease = fetch(connection, {.target = "/v1/leases/" + client::encode(name)});
+  if (!lease) return std::unexpected(lease.error());
+  const auto environment =
+      environment_of(*lease, options.node.empty() ? host_name() : options.node);
+  if (!environment) return std::unexpected(environment.error());
+  const auto id = id_of(name);
+  auto scope = id ? LeaseScope::make(*id) : fail(Reason::kInvalidDocument, "not a lease", name);
+  if (!scope) {
+    fmt::print(stderr, "warning: {}: what it uses cannot be told from others' use\n",
+               base::to_string(scope.error()));
+  }
+  return run_child({options.command, *environment, scope ? scope->door() : std::string()});
+}
+
+int run(Program& program, const RunOptions& options) {
+  auto connection = program.connect();
+  if (!connection) return refuse(connection.error());
+  const auto lease = find_lease(**connection, options);
+  if (!lease) return refuse(lease.error());
+  Result<Ending> ending{Ending{}};
+  {
+    const bool own = options.lease.empty() && !options.keep;
+    const Return release(**connection, *lease, own || options.release);
+    ending = run_on(**connection, *lease, options);
+  }
+  if (!ending) return refuse(ending.error());
+  if (!ending->trouble.empty()) fmt::print(stderr, "error: {}\n", ending->trouble);
+  return end_like(*ending);
+}
+
+}  // namespace
+
+void add_run_command(Program& program) {
+  const auto options = std::make_shared<RunOptions>();
+  auto* command = program.cli.add_subcommand(
+      "run",
+      "Run a program on a lease's GPUs, on this machine: run --lease L -- CMD…, or run "
+      "--team T --memory 10GB --for 2h -- CMD…");
+  auto* lease = command->add_option("--lease", options->lease, "A lease; or state a need instead");
+  add_need_options(*command, options->need);
+  command->get_option("--team")->required(false);
+  lease->excludes(command->get_option("--team"));
+  command->add_option("--node", options->node,
+                      "What this machine is called (default: its host name)");
+  command->add_option("--wait", options->wait, "Longest wait for a lease")->capture_default_str();
+  command->add_flag("--release", options->release, "Give the lease of --lease back at the end");
+  command->add_flag("--keep", options->keep, "Keep a lease that was asked for here");
+  command->add_option("command", options->command, "The program and its arguments")->required();
+  command->callback([&program, options] {
+    if (options->lease.empty() && options->need.team.empty())
+      throw CLI::RequiredError("--lease, or --team with a need");
+    program.chosen = [&program, options] { return run(program, *options); };
+  });
+}
+
+}  // namespace tessera::app
