@@ -199,5 +199,32 @@ TEST_P(UseDelivery, IsExactToTheSample) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, UseDelivery, testing::Range<std::uint64_t>(1, 21));
 
+class Listening final : public UseTransport {
+ public:
+  base::Result<fleet::UseReceipt> deliver(const fleet::UseReport& report) override {
+    heard.push_back(report);
+    return fleet::UseReceipt{report.stream, report.batches.back().sequence};
+  }
+  std::vector<fleet::UseReport> heard;
+};
+
+TEST(UseSender, AMessageStaysSmallHoweverMuchThereIsToTell) {
+  UseBook book("s1");
+  for (int batch = 0; batch < 3; ++batch) {
+    for (std::uint64_t lease = 1; lease <= 400; ++lease)
+      book.add(LeaseId(lease), {fleet::BusyTime(1), {}, {}, 1s});
+    book.close();
+  }
+  Meter meter(nullptr, book);
+  const UseFile nowhere{std::string()};
+  Listening plane;
+  UseSender sender("node-1", meter, nowhere, plane);
+  sender.turn(Instant(1h));
+  ASSERT_EQ(plane.heard.size(), 2U);
+  EXPECT_EQ(plane.heard[0].batches.size(), 2U);
+  EXPECT_EQ(plane.heard[1].batches.front().sequence, 3U);
+  EXPECT_TRUE(meter.book().batches().empty());
+}
+
 }  // namespace
 }  // namespace tessera::agent

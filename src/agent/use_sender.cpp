@@ -2,10 +2,31 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace tessera::agent {
 
 using base::Instant;
+
+namespace {
+
+/// A message that is not too large for anybody to take: some hundred kilobytes.
+constexpr std::size_t kMostEntries = 1'000;
+
+/// Batches from position `from` on, one at least.
+std::vector<fleet::UseBatch> part_of(const std::vector<fleet::UseBatch>& batches,
+                                     std::size_t from) {
+  std::vector<fleet::UseBatch> part;
+  std::size_t entries = 0;
+  for (auto i = from; i < batches.size(); ++i) {
+    entries += batches[i].leases.size();
+    if (!part.empty() && entries > kMostEntries) break;
+    part.push_back(batches[i]);
+  }
+  return part;
+}
+
+}  // namespace
 
 UseSender::UseSender(std::string node, Meter& meter, const UseFile& file, UseTransport& transport,
                      UseSenderOptions options)
@@ -37,11 +58,17 @@ bool UseSender::save(bool durable) {
 
 void UseSender::deliver(Instant now) {
   const auto book = meter_->book();
-  if (book.batches().empty()) return;
-  const auto receipt = transport_->deliver({node_, book.stream(), book.batches()});
-  if (receipt) return meter_->acknowledge(*receipt);
-  trouble_ = receipt.error();
-  next_delivery_ = now + options_.retry;
+  for (std::size_t sent = 0; sent < book.batches().size();) {
+    auto part = part_of(book.batches(), sent);
+    sent += part.size();
+    const auto receipt = transport_->deliver({node_, book.stream(), std::move(part)});
+    if (!receipt) {
+      trouble_ = receipt.error();
+      next_delivery_ = now + options_.retry;
+      return;
+    }
+    meter_->acknowledge(*receipt);
+  }
 }
 
 void UseSender::finish() {

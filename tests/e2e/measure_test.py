@@ -51,20 +51,22 @@ def values(text, name):
 class Plane(Server):
     """A control plane alone; agents dial in."""
 
+    GPUS = 2
+
     def start(self):
         fleet = pathlib.Path(self.data).with_suffix(".yaml")
-        fleet.write_text("""
+        fleet.write_text(f"""
 kind: Pool
-metadata: {name: h100}
-spec: {model: H100-80GB-SXM5, tiers: [production], technologies: [mig, whole]}
+metadata: {{name: h100}}
+spec: {{model: H100-80GB-SXM5, tiers: [production], technologies: [mig, whole]}}
 ---
 kind: Node
-metadata: {name: node-1}
-spec: {pool: h100, gpus: 2}
+metadata: {{name: node-1}}
+spec: {{pool: h100, gpus: {self.GPUS}}}
 ---
 kind: Team
-metadata: {name: everyone}
-spec: {}
+metadata: {{name: everyone}}
+spec: {{}}
 """)
         self.process = subprocess.Popen(
             [nvml_test.BINARY, "serve", "--data", self.data, "--fleet", fleet,
@@ -114,12 +116,15 @@ class Agent:
 
 
 class Measured(unittest.TestCase):
+    GPUS = 2
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="tessera-measure-")
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
-        self.machine = Machine(folder.name, 0)
+        self.machine = Machine(folder.name, 0, self.GPUS)
         self.plane = Plane(folder.name, self.machine)
+        self.plane.GPUS = self.GPUS
         self.addCleanup(self.plane.kill)
         self.plane.start()
         self.agent = Agent(folder.name, self.plane, self.machine)

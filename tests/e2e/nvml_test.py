@@ -36,9 +36,9 @@ def fakes():
 class Machine:
     """A pretended machine in a state file, and what happens to it."""
 
-    def __init__(self, folder, latency):
+    def __init__(self, folder, latency, gpus=2):
         self.state = os.path.join(folder, "machine")
-        self.tool("init", "--model", MODEL, "--gpus", 2, "--latency", latency)
+        self.tool("init", "--model", MODEL, "--gpus", gpus, "--latency", latency)
 
     def tool(self, *words):
         done = subprocess.run([fakes() / "tessera-fake-gpus", "--state", self.state,
