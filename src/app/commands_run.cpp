@@ -7,6 +7,7 @@
 #include "app/asking.h"
 #include "app/child.h"
 #include "app/commands.h"
+#include "app/device_fence.h"
 #include "app/lease_scope.h"
 #include "app/nvml_node.h"
 #include "app/output.h"
@@ -27,6 +28,7 @@ struct RunOptions {
   NeedOptions need;
   std::string node;
   std::string wait = "30s";
+  std::string driver_files = "/proc/driver/nvidia/gpus";
   bool release = false;
   bool keep = false;
   std::vector<std::string> command;
@@ -110,6 +112,38 @@ Result<std::map<std::string, std::string>> environment_of(const Json& lease,
   return environment;
 }
 
+/// The minors of the device files of the lease's GPUs; empty where one is not known.
+std::vector<unsigned> minors_of(client::Connection& connection, const Json& lease,
+                                const std::string& driver_files) {
+  std::vector<unsigned> minors;
+  for (const auto& slice : lease["status"]["slices"]) {
+    const auto gpu = fetch(connection, {.target = "/v1/gpus/" + text_at(slice, "gpu")});
+    const auto minor =
+        gpu ? minor_of(text_at(*gpu, "status.uuid"), driver_files) : std::optional<unsigned>();
+    if (!minor) return {};
+    minors.push_back(*minor);
+  }
+  return minors;
+}
+
+/// The control group that the program is to be in, if there can be one; fenced where that works.
+std::optional<LeaseScope> enclose(client::Connection& connection, const Json& lease,
+                                  const RunOptions& options) {
+  const auto name = text_at(lease, "metadata.name");
+  const auto id = id_of(name);
+  auto scope = id ? LeaseScope::make(*id) : fail(Reason::kInvalidDocument, "not a lease", name);
+  if (!scope) {
+    fmt::print(stderr, "warning: {}: what it uses cannot be told from others' use\n",
+               base::to_string(scope.error()));
+    return std::nullopt;
+  }
+  // Where the driver shows no GPUs there are none to be kept from.
+  if (const auto minors = minors_of(connection, lease, options.driver_files); !minors.empty())
+    if (const auto fenced = fence_devices(scope->folder(), minors); !fenced)
+      fmt::print(stderr, "warning: {}\n", base::to_string(fenced.error()));
+  return std::move(*scope);
+}
+
 Result<Ending> run_on(client::Connection& connection, const std::string& name,
                       const RunOptions& options) {
   const auto lease = fetch(connection, {.target = "/v1/leases/" + client::encode(name)});
@@ -117,12 +151,7 @@ Result<Ending> run_on(client::Connection& connection, const std::string& name,
   const auto environment =
       environment_of(*lease, options.node.empty() ? host_name() : options.node);
   if (!environment) return std::unexpected(environment.error());
-  const auto id = id_of(name);
-  auto scope = id ? LeaseScope::make(*id) : fail(Reason::kInvalidDocument, "not a lease", name);
-  if (!scope) {
-    fmt::print(stderr, "warning: {}: what it uses cannot be told from others' use\n",
-               base::to_string(scope.error()));
-  }
+  const auto scope = enclose(connection, *lease, options);
   return run_child({options.command, *environment, scope ? scope->door() : std::string()});
 }
 
@@ -157,6 +186,8 @@ void add_run_command(Program& program) {
   command->add_option("--node", options->node,
                       "What this machine is called (default: its host name)");
   command->add_option("--wait", options->wait, "Longest wait for a lease")->capture_default_str();
+  command->add_option("--driver-files", options->driver_files, "Where the driver shows its GPUs")
+      ->capture_default_str();
   command->add_flag("--release", options->release, "Give the lease of --lease back at the end");
   command->add_flag("--keep", options->keep, "Keep a lease that was asked for here");
   command->add_option("command", options->command, "The program and its arguments")->required();

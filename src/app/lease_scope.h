@@ -21,6 +21,7 @@ class LeaseScope {
   LeaseScope(LeaseScope&& other) noexcept;
   LeaseScope& operator=(LeaseScope&&) = delete;
 
+  const std::string& folder() const { return group_; }
   /// The file that a process writes "0" to, to be in.
   std::string door() const { return group_ + "/cgroup.procs"; }
 

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -106,6 +107,34 @@ class Run(OnTheMachine):
         self.assertTrue(eventually(lambda: not os.path.exists(f"/proc/{left}") or
                                    "Z (zombie)" in
                                    pathlib.Path(f"/proc/{left}/status").read_text()))
+
+
+    @unittest.skipUnless(has_control_groups() and os.geteuid() == 0, "takes root")
+    def test_other_gpus_are_fenced_off(self):
+        lease, _ = self.active()
+        node = self.server.leases()[0]["status"]["slices"][0]["gpu"]
+        mine = int(node.rsplit("/", 1)[1])
+        files = pathlib.Path(self.server.data) / "gpus"
+        for gpu in self.machine.gpus():
+            folder = files / f"0000:{gpu['gpu']:02x}:00.0"
+            folder.mkdir(parents=True)
+            (folder / "information").write_text(
+                f"Model: \t\t NVIDIA H100\nGPU UUID: \t {gpu['uuid']}\n"
+                f"Device Minor: \t {gpu['gpu']}\n")
+        nodes = {}
+        for minor in (mine, 1 - mine, 255):
+            nodes[minor] = os.path.join(self.server.data, f"nvidia{minor}")
+            os.mknod(nodes[minor], 0o666 | stat.S_IFCHR, os.makedev(195, minor))
+        code = ("import errno, sys\n"
+                "for name in sys.argv[1:]:\n"
+                "    try:\n"
+                "        open(name, 'rb')\n"
+                "    except OSError as refused:\n"
+                "        print(errno.errorcode[refused.errno])\n")
+        done = self.run_words("--lease", lease, "--driver-files", str(files), "--",
+                              sys.executable, "-c", code, nodes[mine], nodes[1 - mine], nodes[255])
+        # There is no driver behind the files here: what is let through finds no device.
+        self.assertEqual(done.stdout.split(), ["ENXIO", "EPERM", "ENXIO"], done.stderr)
 
 
 class Doctor(unittest.TestCase):
