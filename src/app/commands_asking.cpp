@@ -123,11 +123,9 @@ Result<request::Need> need_of(const NeedOptions& options) {
 }
 
 /// The team that the options name, else the one the token belongs to.
-Result<std::string> team_of(Program& program, const NeedOptions& options) {
+Result<std::string> team_of(client::Connection& connection, const NeedOptions& options) {
   if (!options.team.empty()) return options.team;
-  auto connection = program.connect();
-  if (!connection) return std::unexpected(connection.error());
-  const auto who = fetch(**connection, {.target = "/v1/whoami"});
+  const auto who = fetch(connection, {.target = "/v1/whoami"});
   if (!who) return std::unexpected(who.error());
   if (text_at(*who, "role") != "member")
     return base::fail(base::Reason::kInvalidDocument, "which team asks?", "--team",
@@ -135,10 +133,10 @@ Result<std::string> team_of(Program& program, const NeedOptions& options) {
   return text_at(*who, "subject");
 }
 
-Result<Json> spec_of(Program& program, const NeedOptions& options) {
+Result<Json> spec_of(client::Connection& connection, const NeedOptions& options) {
   const auto need = need_of(options);
   if (!need) return std::unexpected(need.error());
-  const auto team = team_of(program, options);
+  const auto team = team_of(connection, options);
   if (!team) return std::unexpected(team.error());
   return Json{{"kind", "Request"}, {"spec", wire::request_spec(*team, options.purpose, *need)}};
 }
@@ -209,7 +207,7 @@ std::string fresh_key() {
 
 Result<Json> ask_and_wait(client::Connection& connection, const NeedOptions& need,
                           base::Duration longest) {
-  const auto spec = spec_of(need);
+  const auto spec = spec_of(connection, need);
   if (!spec) return std::unexpected(spec.error());
   auto answer = fetch(connection, {.method = "POST",
                                    .target = "/v1/requests",
@@ -231,13 +229,13 @@ struct RequestOptions {
 };
 
 int request(Program& program, const RequestOptions& options) {
-  const auto spec = spec_of(program, options.need);
-  if (!spec) return refuse(spec.error());
   base::Duration wait{};
   if (auto done = read(options.wait, "--wait", wait, base::parse_duration); !done)
     return refuse(done.error());
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
+  const auto spec = spec_of(**connection, options.need);
+  if (!spec) return refuse(spec.error());
   client::Call call{.method = "POST",
                     .target = options.dry_run ? "/v1/requests?dryRun=true" : "/v1/requests",
                     .body = spec->dump()};
@@ -292,7 +290,7 @@ int explain(Program& program, const ExplainOptions& options) {
   if (!connection) return refuse(connection.error());
   client::Call call{.target = "/v1/requests/" + client::encode(options.request) + "/explanation"};
   if (options.request.empty()) {
-    const auto spec = spec_of(program, options.need);
+    const auto spec = spec_of(**connection, options.need);
     if (!spec) return refuse(spec.error());
     call = {.method = "POST", .target = "/v1/explain", .body = spec->dump()};
   } else if (for_people(options.format)) {

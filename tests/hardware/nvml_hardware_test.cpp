@@ -72,7 +72,8 @@ TEST_F(Hardware, TellsItsUse) {
   ASSERT_EQ(ended.size(), 1U);
   EXPECT_FALSE(ended[0].error);
   for (const auto& sample : ended[0].samples)
-    std::cout << sample.device << " busy " << sample.busy_permille << " permille\n";
+    std::cout << sample.device << " busy " << sample.busy_permille.value_or(-1)
+              << " permille, -1 where NVML does not say\n";
 }
 
 /// Every line that differs is a finding about the catalog.
