@@ -148,6 +148,7 @@ class Planning(unittest.TestCase):
         self.plan("--from-server")
         lease = self.call("GET", f"/requests/{kept[0]}")["status"]["lease"]
         self.call("POST", f"/leases/{lease}/release", {})
+        self.until("the lease is over", lambda: self.state(kept[0]) == "released")
         self.assertIn("PlanOutdated", self.plan("apply", "plan-1", code=1))
         self.plan("abort", "plan-1")
         self.assertIn("aborted", self.plan("show", "plan-1"))
