@@ -16,17 +16,19 @@ namespace {
 using wire::Json;
 
 template <class State>
-std::vector<std::string_view> words_of(State last) {
+std::vector<std::string_view> words_of(State first, State last) {
   std::vector<std::string_view> words;
-  for (int i = 0; i <= static_cast<int>(last); ++i) words.push_back(to_string(State(i)));
+  for (int i = static_cast<int>(first); i <= static_cast<int>(last); ++i)
+    words.push_back(to_string(State(i)));
   return words;
 }
 
 const std::vector<std::string_view>& states_of(const std::string& path) {
   static const std::map<std::string, std::vector<std::string_view>> kStates = {
-      {"requests", words_of(request::RequestState::kFailed)},
-      {"leases", words_of(request::LeaseState::kEnded)},
-      {"nodes", words_of(fleet::NodePhase::kLost)},
+      {"requests",
+       words_of(request::RequestState::kPendingApproval, request::RequestState::kFailed)},
+      {"leases", words_of(request::LeaseState::kProvisioning, request::LeaseState::kEnded)},
+      {"nodes", words_of(fleet::NodePhase::kExpected, fleet::NodePhase::kLost)},
       {"gpus", {"ready", "away", "cordoned"}}};
   static const std::vector<std::string_view> kNone;
   const auto found = kStates.find(path);

@@ -111,7 +111,7 @@ TEST_F(WatchApiTest, EndsAWatcherThatFellBehindWithAnError) {
     const auto applied = call("admin", "POST", "/v1/apply", Json{{"documents", documents}}.dump());
     ASSERT_EQ(applied.status, 200) << applied.body.substr(0, 300);
   }
-  const std::string seen = client.read_until("event: ERROR", 20s);
+  const std::string seen = client.read_until("event: ERROR", 60s);
   EXPECT_NE(seen.find("event: ERROR"), std::string::npos);
   EXPECT_NE(client.read_until("TooOld").find("TooOld"), std::string::npos);
 }

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <variant>
+
 #include <gtest/gtest.h>
 
 #include "base/random.h"
@@ -71,9 +74,12 @@ TEST(RecordCodec, MutatedAndRandomBytesNeverHarm) {
 }
 
 TEST(RecordCodec, AnEventOfANewerProgramIsRefused) {
-  control::Record record{1, {}, {}, {control::TierDeleted{""}}};
-  std::string bytes = encode(record);
-  bytes[bytes.size() - 3] = static_cast<char>(kKinds);
+  // Two events of the same shape differ where their kind is written.
+  std::string bytes = encode({1, {}, {}, {control::TierDeleted{""}}});
+  const std::string other = encode({1, {}, {}, {control::TeamDeleted{""}}});
+  const auto differs = std::ranges::mismatch(bytes, other).in1;
+  ASSERT_NE(differs, bytes.end());
+  *differs = static_cast<char>(kKinds);
   const auto newer = decode_record(bytes);
   ASSERT_FALSE(newer.has_value());
   EXPECT_EQ(newer.error().what, "an alternative this program does not know");
