@@ -92,6 +92,15 @@ inline fleet::LeaseId granted_in(const control::Record& record) {
   return {};
 }
 
+/// The request that a record submitted; none if it submitted nothing.
+inline request::RequestId submitted_in(const control::Record& record) {
+  for (const auto& event : record.events) {
+    if (const auto* submitted = std::get_if<control::RequestSubmitted>(&event))
+      return submitted->request.id;
+  }
+  return {};
+}
+
 inline EngineOptions quick_options() {
   EngineOptions options;
   options.idle_wait = std::chrono::milliseconds(5);
