@@ -248,18 +248,9 @@ class Drafter {
     if (values_ > planning::kLargestSum)
       return fail(Reason::kInvalidQuantity, "the values are more than can be added up", where,
                   "use smaller values or counts");
-    std::string text = wish.profile;
-    if (text.empty())
-      text = base::to_string(wish.memory) +
-             (wish.sms.count() == 0 ? "" : ", " + std::to_string(wish.sms.count()) + " SMs");
-    add_demand({.kinds = std::move(kinds), .value = wish.value, .count = wish.count}, text);
+    add_demand({.kinds = std::move(kinds), .value = wish.value, .count = wish.count},
+               to_string(wish));
     return {};
-  }
-
-  static bool serves(const catalog::MigProfile& profile, const WishedDemand& wish) {
-    if (!wish.profile.empty()) return profile.name == wish.profile;
-    return profile.memory && *profile.memory >= wish.memory &&
-           (wish.sms.count() == 0 || (profile.sms && *profile.sms >= wish.sms));
   }
 
   void add_demand(planning::Demand demand, std::string text) {
@@ -288,6 +279,19 @@ class Drafter {
 };
 
 }  // namespace
+
+bool serves(const catalog::MigProfile& profile, const WishedDemand& wish) {
+  if (!wish.profile.empty()) return profile.name == wish.profile;
+  return profile.memory && *profile.memory >= wish.memory &&
+         (wish.sms.count() == 0 || (profile.sms && *profile.sms >= wish.sms));
+}
+
+std::string to_string(const WishedDemand& wish) {
+  if (!wish.profile.empty()) return wish.profile;
+  const bool any_compute = wish.sms.count() == 0;
+  return base::to_string(wish.memory) +
+         (any_compute ? "" : ", " + std::to_string(wish.sms.count()) + " SMs");
+}
 
 base::Result<Draft> draft_plan(const State& state, const PlanWish& wish) {
   return Drafter(state, wish).run();

@@ -25,6 +25,10 @@ struct WishedDemand {
   std::int64_t value = planning::kUnit;
 };
 
+bool serves(const catalog::MigProfile& profile, const WishedDemand& wish);
+/// "2g.20gb", or "18GiB, 30 SMs".
+std::string to_string(const WishedDemand& wish);
+
 /// What to plan for.
 struct PlanWish {
   bool waiting = true;  ///< serve the requests that wait

@@ -1,8 +1,6 @@
 #include "wire/agent_protocol.h"
 
-#include <limits>
-
-#include "wire/decoder.h"
+#include "wire/message.h"
 
 namespace tessera::wire {
 namespace {
@@ -12,7 +10,6 @@ using catalog::Technology;
 using enum Presence;
 
 constexpr std::int64_t kLargest = base::MiB::kLargest;
-constexpr std::int64_t kLargestSerial = std::numeric_limits<std::int64_t>::max();
 
 /// Devices say what they like; what they say must not make the report unreadable.
 std::string printable(std::string_view text) {
@@ -77,17 +74,9 @@ Json encode_all(const std::vector<T>& values) {
   return list;
 }
 
-/// Reads each item of a list of maps with `read(fields)`.
 template <class T, class Read>
 void read_list(Fields& parent, std::string_view key, std::vector<T>& out, Read read) {
-  Decoder& decoder = parent.decoder();
-  const Value* list = parent.take(key, kRequired);
-  if (list == nullptr || !decoder.expect(*list, parent.path_of(key), ValueKind::kList)) return;
-  for (std::size_t i = 0; i < list->items.size() && decoder.ok(); ++i) {
-    Fields fields(list->items[i], item_path(parent.path_of(key), i), decoder);
-    out.push_back(read(fields));
-    fields.finish();
-  }
+  for_each_item(parent, key, [&](Fields& fields) { out.push_back(read(fields)); });
 }
 
 void read_flag(Fields& fields, std::string_view key, bool& out) {
@@ -180,19 +169,6 @@ GpuReport read_gpu_report(Fields& fields) {
   return gpu;
 }
 
-template <class T, class Read>
-base::Result<T> decode(std::string_view json, Limits limits, Read read) {
-  const auto value = parse_json(json, {}, limits);
-  if (!value) return std::unexpected(value.error());
-  Decoder decoder{std::string()};
-  Fields fields(*value, {}, decoder);
-  T message;
-  read(fields, message);
-  fields.finish();
-  if (!decoder.ok()) return decoder.error();
-  return message;
-}
-
 }  // namespace
 
 Json encode(const NodeReport& report) {
@@ -214,7 +190,7 @@ Json encode(const NodeTarget& target) {
 }
 
 base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
-  return decode<NodeReport>(json, limits, [](Fields& fields, NodeReport& report) {
+  return decode_message<NodeReport>(json, limits, [](Fields& fields, NodeReport& report) {
     fields.name("node", report.node, kRequired);
     fields.text("boot", report.boot, kRequired);
     fields.whole("session", 0, kLargestSerial, report.session, kRequired);
@@ -229,7 +205,7 @@ base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
 }
 
 base::Result<NodeTarget> decode_target(std::string_view json, Limits limits) {
-  return decode<NodeTarget>(json, limits, [](Fields& fields, NodeTarget& target) {
+  return decode_message<NodeTarget>(json, limits, [](Fields& fields, NodeTarget& target) {
     fields.name("node", target.node, kRequired);
     fields.whole("incarnation", 0, kLargestSerial, target.incarnation, kRequired);
     fields.whole("revision", 0, kLargestSerial, target.revision, kRequired);

@@ -1,27 +1,10 @@
 #include "wire/bodies.h"
 
-#include "wire/decoder.h"
+#include "wire/message.h"
 
 namespace tessera::wire {
-namespace {
 
 using enum Presence;
-
-/// Parses a body that is a map and reads it with `read(fields)`.
-template <class T, class Read>
-base::Result<T> decode_body(std::string_view json, Limits limits, Read read) {
-  const bool empty = json.find_first_not_of(" \t\r\n") == json.npos;
-  const auto value = parse_json(empty ? "{}" : json, {}, limits);
-  if (!value) return std::unexpected(value.error());
-  Decoder decoder{std::string()};
-  Fields fields(*value, {}, decoder);
-  T body{};
-  read(fields, body);
-  if (!decoder.ok()) return decoder.error();
-  return body;
-}
-
-}  // namespace
 
 base::Result<base::Duration> decode_renewal(std::string_view json, Limits limits) {
   return decode_body<base::Duration>(json, limits, [](Fields& fields, base::Duration& extra) {
@@ -34,10 +17,8 @@ base::Result<base::Duration> decode_renewal(std::string_view json, Limits limits
 }
 
 base::Result<std::string> decode_rejection(std::string_view json, Limits limits) {
-  return decode_body<std::string>(json, limits, [](Fields& fields, std::string& message) {
-    fields.text("message", message);
-    fields.finish();
-  });
+  return decode_body<std::string>(
+      json, limits, [](Fields& fields, std::string& message) { fields.text("message", message); });
 }
 
 base::Result<TokenWish> decode_token_wish(std::string_view json, Limits limits) {

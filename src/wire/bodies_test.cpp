@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/plan_resource.h"
+
 namespace tessera::wire {
 namespace {
 
@@ -36,6 +38,12 @@ TEST(Bodies, TokenWish) {
         R"({"name":"ci","role":"agent","subject":""})",
         R"({"name":"ci","role":"admin","expiresIn":"0s"})"})
     EXPECT_FALSE(decode_token_wish(body)) << body;
+}
+
+TEST(Bodies, ADemandOfAPlanMayBeWorthMoreThanOne) {
+  const auto order = decode_plan_order(R"({"demand":[{"profile":"1g.10gb","value":"2.5"}]})");
+  ASSERT_TRUE(order) << base::to_string(order.error());
+  EXPECT_EQ(order->wish.demands.front().value, planning::kUnit * 5 / 2);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "wire/decoder.h"
 #include "wire/document.h"
 #include "wire/text.h"
+#include "wire/wished_demand.h"
 
 namespace tessera::wire {
 namespace {
@@ -21,8 +22,6 @@ constexpr std::size_t kMostEntries = 200'000;
 constexpr std::size_t kMostDemands = 10'000;
 constexpr std::int64_t kMostGpus = 10'000'000;
 constexpr std::int64_t kMostItems = 100'000'000;
-constexpr std::int64_t kHighest = 1'000'000 * planning::kUnit;
-constexpr int kDecimals = 6;
 
 /// One `slices` item, read.
 struct SliceEntry {
@@ -159,7 +158,8 @@ class PlanReader {
     if (const Value* movable = fields.take("movable"))
       decoder_.flag(*movable, fields.path_of("movable"), slice.movable);
     if (const Value* weight = fields.take("weight"))
-      decoder_.decimal(*weight, fields.path_of("weight"), kDecimals, kHighest, slice.weight);
+      decoder_.decimal(*weight, fields.path_of("weight"), kValueDecimals, kHighestValue,
+                       slice.weight);
     fields.finish();
     if (!decoder_.ok()) return slice;
     if (slice.free && !slice.movable)
@@ -210,55 +210,26 @@ class PlanReader {
   }
 
   void read_demand(const Value& value, const Path& path) {
-    Fields fields(value, path, decoder_);
-    planning::Demand demand;
-    std::string profile;
-    base::MiB memory;
-    std::int64_t sms = 0;
-    fields.text("profile", profile);
-    fields.memory("memory", memory);
-    fields.whole("sms", 1, 100'000, sms);
-    fields.whole("count", 0, kMostItems, demand.count);
-    if (const Value* worth = fields.take("value"))
-      decoder_.decimal(*worth, fields.path_of("value"), kDecimals, kHighest, demand.value);
-    fields.finish();
+    const auto wish = read_wished_demand(decoder_, value, path, kMostItems);
     if (!decoder_.ok()) return;
-    const bool by_memory = value.find("memory") != nullptr;
-    if (by_memory == !profile.empty() || (!by_memory && sms != 0))
-      return decoder_.refuse(value.line, path,
-                             by_memory
-                                 ? "a profile and a memory contradict each other"
-                                 : "a demand says what it needs by profile, or by memory and sms",
-                             "write either profile, or memory with or without sms");
-    demand.kinds = by_memory ? kinds_of(memory, base::Sms(sms)) : kinds_of(profile);
+    planning::Demand demand{.kinds = kinds_of(wish), .value = wish.value, .count = wish.count};
+    const bool by_memory = wish.profile.empty();
     if (demand.kinds.empty())
       return decoder_.refuse(
           value.line, member_path(path, by_memory ? "memory" : "profile"),
           by_memory ? "no profile of any GPU model has that much" : "no GPU model has this profile",
           "ask for less, or for a profile of a model that is listed", base::Reason::kNeverFits);
     add_up(values_, demand.value, demand.count, value.line, path, "values");
-    const std::string what =
-        by_memory ? base::to_string(memory) + (sms == 0 ? "" : ", " + std::to_string(sms) + " SMs")
-                  : profile;
-    input_.demand_names.push_back(std::to_string(demand.count) + " x " + what);
+    input_.demand_names.push_back(std::to_string(demand.count) + " x " + to_string(wish));
     input_.problem.demands.push_back(std::move(demand));
   }
 
-  std::vector<planning::Kind> kinds_of(const std::string& profile) const {
-    std::vector<planning::Kind> kinds;
-    for (std::size_t m = 0; m < catalog_.models().size(); ++m)
-      if (const auto found = catalog_.models()[m].find_profile(profile))
-        kinds.push_back({catalog::ModelIndex(m), static_cast<std::uint16_t>(*found)});
-    return kinds;
-  }
-
-  std::vector<planning::Kind> kinds_of(base::MiB memory, base::Sms sms) const {
+  std::vector<planning::Kind> kinds_of(const control::WishedDemand& wish) const {
     std::vector<planning::Kind> kinds;
     for (std::size_t m = 0; m < catalog_.models().size(); ++m) {
       const auto& profiles = catalog_.models()[m].profiles;
       for (std::size_t p = 0; p < profiles.size(); ++p)
-        if (profiles[p].memory && *profiles[p].memory >= memory &&
-            (sms == base::Sms{} || (profiles[p].sms && *profiles[p].sms >= sms)))
+        if (serves(profiles[p], wish))
           kinds.push_back({catalog::ModelIndex(m), static_cast<std::uint16_t>(p)});
     }
     return kinds;

@@ -1,8 +1,6 @@
 #include "wire/use_protocol.h"
 
-#include <limits>
-
-#include "wire/decoder.h"
+#include "wire/message.h"
 
 namespace tessera::wire {
 namespace {
@@ -10,7 +8,6 @@ namespace {
 using namespace fleet;
 using enum Presence;
 
-constexpr std::int64_t kLargestSerial = std::numeric_limits<std::int64_t>::max();
 /// Of any sum in one batch: a node of 64 GPUs for a hundred years.
 constexpr std::int64_t kMostOfABatch = 1'000'000'000'000'000'000;
 
@@ -26,19 +23,6 @@ Json encode(const UseBatch& batch) {
   Json leases = Json::array();
   for (const auto& each : batch.leases) leases.push_back(encode(each));
   return {{"sequence", batch.sequence}, {"leases", std::move(leases)}};
-}
-
-/// Calls `read(fields, position)` for each item of a list of maps.
-template <class Read>
-void each_item(Fields& parent, std::string_view key, Read read) {
-  Decoder& decoder = parent.decoder();
-  const Value* list = parent.take(key, kRequired);
-  if (list == nullptr || !decoder.expect(*list, parent.path_of(key), ValueKind::kList)) return;
-  for (std::size_t i = 0; i < list->items.size() && decoder.ok(); ++i) {
-    Fields fields(list->items[i], item_path(parent.path_of(key), i), decoder);
-    read(fields);
-    fields.finish();
-  }
 }
 
 template <class T>
@@ -66,7 +50,7 @@ UseBatch read_batch(Fields& fields, const UseBatch* before) {
   if (before != nullptr && fields.decoder().ok() && batch.sequence != before->sequence + 1)
     fields.decoder().refuse(fields.line(), fields.path_of("sequence"),
                             "batches must follow one another", "send them without gaps, in order");
-  each_item(fields, "leases", [&](Fields& item) {
+  for_each_item(fields, "leases", [&](Fields& item) {
     auto each = read_lease_use(item);
     if (!batch.leases.empty() && item.decoder().ok() && batch.leases.back().lease >= each.lease)
       item.decoder().refuse(item.line(), item.path_of("lease"), "leases must rise",
@@ -74,19 +58,6 @@ UseBatch read_batch(Fields& fields, const UseBatch* before) {
     batch.leases.push_back(each);
   });
   return batch;
-}
-
-template <class T, class Read>
-base::Result<T> decode(std::string_view json, Limits limits, Read read) {
-  const auto value = parse_json(json, {}, limits);
-  if (!value) return std::unexpected(value.error());
-  Decoder decoder{std::string()};
-  Fields fields(*value, {}, decoder);
-  T message;
-  read(fields, message);
-  fields.finish();
-  if (!decoder.ok()) return decoder.error();
-  return message;
 }
 
 }  // namespace
@@ -102,10 +73,10 @@ Json encode(const UseReceipt& receipt) {
 }
 
 base::Result<UseReport> decode_use_report(std::string_view json, Limits limits) {
-  return decode<UseReport>(json, limits, [](Fields& fields, UseReport& report) {
+  return decode_message<UseReport>(json, limits, [](Fields& fields, UseReport& report) {
     fields.name("node", report.node, kRequired);
     fields.name("stream", report.stream, kRequired);
-    each_item(fields, "batches", [&](Fields& item) {
+    for_each_item(fields, "batches", [&](Fields& item) {
       const auto* before = report.batches.empty() ? nullptr : &report.batches.back();
       report.batches.push_back(read_batch(item, before));
     });
@@ -113,7 +84,7 @@ base::Result<UseReport> decode_use_report(std::string_view json, Limits limits) 
 }
 
 base::Result<UseReceipt> decode_use_receipt(std::string_view json, Limits limits) {
-  return decode<UseReceipt>(json, limits, [](Fields& fields, UseReceipt& receipt) {
+  return decode_message<UseReceipt>(json, limits, [](Fields& fields, UseReceipt& receipt) {
     fields.name("stream", receipt.stream, kRequired);
     fields.whole("sequence", 0, kLargestSerial, receipt.sequence, kRequired);
   });
