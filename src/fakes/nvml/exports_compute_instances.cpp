@@ -7,6 +7,7 @@
 
 #include "fakes/nvml/library.h"
 #include "fakes/nvml/mig_rules.h"
+#include "fakes/nvml/profile_info.h"
 
 using namespace tessera::fakes;
 
@@ -32,19 +33,12 @@ unsigned sms_of(const View& view, unsigned slices) {
 }
 
 abi::ComputeProfileInfo describe(const View& view, const ComputeProfile& profile) {
-  const auto& engines = view.profile().engines;
-  const auto count = [](const std::optional<int>& each) {
-    return static_cast<unsigned>(std::max(each.value_or(0), 0));
-  };
-  return {.id = profile.number,
-          .slices = profile.slices,
-          .instances = profile.instances,
-          .sms = sms_of(view, profile.slices),
-          .copy = count(engines.copy),
-          .decoder = count(engines.decoder),
-          .encoder = count(engines.encoder),
-          .jpeg = count(engines.jpeg),
-          .optical_flow = count(engines.optical_flow)};
+  abi::ComputeProfileInfo info{.id = profile.number,
+                               .slices = profile.slices,
+                               .instances = profile.instances,
+                               .sms = sms_of(view, profile.slices)};
+  set_engines(view.profile().engines, info);
+  return info;
 }
 
 std::string name_of(const View& view, const ComputeProfile& profile) {
@@ -101,15 +95,7 @@ TESSERA_NVML_EXPORT abi::Return nvmlGpuInstanceGetComputeInstanceProfileInfoV(
                               [&](View& view, const ComputeProfile& known) -> abi::Return {
                                 const auto plain = describe(view, known);
                                 const auto fill = [&](auto& to) {
-                                  to.id = plain.id;
-                                  to.slices = plain.slices;
-                                  to.instances = plain.instances;
-                                  to.sms = plain.sms;
-                                  to.copy = plain.copy;
-                                  to.decoder = plain.decoder;
-                                  to.encoder = plain.encoder;
-                                  to.jpeg = plain.jpeg;
-                                  to.optical_flow = plain.optical_flow;
+                                  copy_counts(plain, to);
                                   return copy_text(name_of(view, known), to.name, sizeof(to.name));
                                 };
                                 switch (*static_cast<const unsigned*>(info)) {

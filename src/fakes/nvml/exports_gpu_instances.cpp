@@ -6,6 +6,7 @@
 
 #include "fakes/nvml/library.h"
 #include "fakes/nvml/mig_rules.h"
+#include "fakes/nvml/profile_info.h"
 
 using namespace tessera::fakes;
 using tessera::catalog::MigProfile;
@@ -37,23 +38,14 @@ auto identified(unsigned id) {
       [=](const MigProfile& profile) { return profile.driver_profile_id == static_cast<int>(id); };
 }
 
-unsigned whole_number(const std::optional<int>& count) {
-  return static_cast<unsigned>(std::max(count.value_or(0), 0));
-}
-
 abi::ProfileInfo describe(const View& view, const MigProfile& profile) {
-  const auto& engines = profile.engines;
-  return {.id = static_cast<unsigned>(profile.driver_profile_id),
-          .p2p = 0,
-          .slices = static_cast<unsigned>(profile.compute_slices),
-          .instances = static_cast<unsigned>(profile.max_instances),
-          .sms = profile.sms ? static_cast<unsigned>(profile.sms->count()) : 0,
-          .copy = whole_number(engines.copy),
-          .decoder = whole_number(engines.decoder),
-          .encoder = whole_number(engines.encoder),
-          .jpeg = whole_number(engines.jpeg),
-          .optical_flow = whole_number(engines.optical_flow),
-          .memory_mib = memory_of(view.model, profile)};
+  abi::ProfileInfo info{.id = static_cast<unsigned>(profile.driver_profile_id),
+                        .slices = static_cast<unsigned>(profile.compute_slices),
+                        .instances = static_cast<unsigned>(profile.max_instances),
+                        .sms = profile.sms ? static_cast<unsigned>(profile.sms->count()) : 0,
+                        .memory_mib = memory_of(view.model, profile)};
+  set_engines(profile.engines, info);
+  return info;
 }
 
 /// The later forms of the struct, told apart by the version word the caller wrote.
@@ -64,15 +56,7 @@ abi::Return describe_versioned(abi::Device device, Matches matches, void* info) 
     const auto& profile = view.model.profiles[index];
     const auto plain = describe(view, profile);
     const auto fill = [&](auto& to) {
-      to.id = plain.id;
-      to.slices = plain.slices;
-      to.instances = plain.instances;
-      to.sms = plain.sms;
-      to.copy = plain.copy;
-      to.decoder = plain.decoder;
-      to.encoder = plain.encoder;
-      to.jpeg = plain.jpeg;
-      to.optical_flow = plain.optical_flow;
+      copy_counts(plain, to);
       to.memory_mib = plain.memory_mib;
       return copy_text("MIG " + profile.name, to.name, sizeof(to.name));
     };
