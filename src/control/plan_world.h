@@ -1,24 +1,16 @@
 #pragma once
 
-#include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
-#include <gtest/gtest.h>
-
-#include "control/invariants.h"
-#include "control/state.h"
-#include "control/step.h"
-#include "tenancy/tier.h"
+#include "control/test_steps.h"
 
 /// For tests of plans: a pool of H100s on two nodes whose leases may be moved, agents that do what
-/// they are told when the test says so, and every invariant after every step.
+/// they are told when the test says so.
 namespace tessera::control {
 
-class PlanWorld : public testing::Test {
+class PlanWorld : public SteppedState {
  protected:
-  static inline const tenancy::Actor kAdmin{"admin", tenancy::Role::kAdmin, ""};
-
   PlanWorld() {
     for (auto tier : tenancy::default_tiers()) {
       tier.movable = true;
@@ -34,26 +26,6 @@ class PlanWorld : public testing::Test {
     ok(PutNode{"node-2", "h100", 1, {}, {}});
     work("node-1");
     work("node-2");
-  }
-
-  base::Result<Record> run(const Command& command, const tenancy::Actor& actor = kAdmin) {
-    auto record = step(state_, command, actor, now_);
-    if (record)
-      for (const auto& invariant : invariants_) {
-        const auto broken = invariant->check(state_, *record);
-        EXPECT_FALSE(broken) << invariant->name() << ": " << *broken;
-      }
-    return record;
-  }
-  Record ok(const Command& command, const tenancy::Actor& actor = kAdmin) {
-    auto record = run(command, actor);
-    EXPECT_TRUE(record) << base::to_string(record.error());
-    return record ? *record : Record{};
-  }
-  Reason refused(const Command& command) {
-    const auto record = run(command);
-    EXPECT_FALSE(record);
-    return record ? Reason::kInternal : record.error().reason;
   }
 
   /// The node's agent does at once what the target says, or fails at what it has to make.
@@ -81,18 +53,12 @@ class PlanWorld : public testing::Test {
     work("node-2");
   }
 
+  using SteppedState::submit;
   RequestId submit(std::int64_t gib) {
-    const auto id = state_.next_request();
-    ok(Submit{"vision",
-              "",
-              {.memory = base::MiB(gib * 1024),
-               .isolation = catalog::Isolation::kPartition,
-               .duration = std::chrono::hours(8)},
-              ""});
-    return id;
+    return submit({.memory = base::MiB(gib * 1024),
+                   .isolation = catalog::Isolation::kPartition,
+                   .duration = std::chrono::hours(8)});
   }
-  const request::Request& request(RequestId id) { return *state_.find(id); }
-  const request::Lease& lease_of(RequestId id) { return *state_.find(request(id).lease); }
   GpuIndex gpu(const std::string& name) { return *state_.fleet().find_gpu(name); }
   bool open(const std::string& name) { return state_.index().open(gpu(name)); }
   const Plan& plan(PlanId id) { return *state_.find(id); }
@@ -122,10 +88,6 @@ class PlanWorld : public testing::Test {
     ok(PutPlan{plan});
     return id;
   }
-
-  State state_{std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in())};
-  std::vector<std::unique_ptr<Invariant>> invariants_ = all_invariants();
-  Instant now_{};
 };
 
 }  // namespace tessera::control

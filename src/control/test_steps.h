@@ -15,22 +15,9 @@ namespace tessera::control {
 inline const tenancy::Actor kAdmin{"admin", tenancy::Role::kAdmin, ""};
 inline const tenancy::Actor kVision{"ada", tenancy::Role::kMember, "vision"};
 
-/// One node of two H100s, two teams, time in the test's hands; every invariant runs after every
-/// step.
-class StepTest : public testing::Test {
+/// A state whose time is in the test's hands; every invariant runs after every step.
+class SteppedState : public testing::Test {
  protected:
-  StepTest() {
-    for (const auto& tier : tenancy::default_tiers()) ok(PutTier{tier});
-    using catalog::Technology;
-    ok(PutPool{{.name = "h100",
-                .model = *state_.catalog().find("H100-80GB-SXM5"),
-                .tiers = {"production", "development"},
-                .technologies = {Technology::kTimeSlicing, Technology::kMig, Technology::kWhole}}});
-    ok(PutTeam{{.name = "vision"}});
-    ok(PutTeam{{.name = "speech"}});
-    ok(PutNode{"node-1", "h100", 2, {}, {}});
-  }
-
   base::Result<Record> run(const Command& command, const tenancy::Actor& actor = kAdmin) {
     auto record = step(state_, command, actor, now_);
     if (record)
@@ -60,6 +47,26 @@ class StepTest : public testing::Test {
   }
   const request::Request& request(RequestId id) { return *state_.find(id); }
   const request::Lease& lease_of(RequestId id) { return *state_.find(request(id).lease); }
+
+  State state_{std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in())};
+  std::vector<std::unique_ptr<Invariant>> invariants_ = all_invariants();
+  Instant now_{};
+};
+
+/// One node of two H100s and two teams.
+class StepTest : public SteppedState {
+ protected:
+  StepTest() {
+    for (const auto& tier : tenancy::default_tiers()) ok(PutTier{tier});
+    using catalog::Technology;
+    ok(PutPool{{.name = "h100",
+                .model = *state_.catalog().find("H100-80GB-SXM5"),
+                .tiers = {"production", "development"},
+                .technologies = {Technology::kTimeSlicing, Technology::kMig, Technology::kWhole}}});
+    ok(PutTeam{{.name = "vision"}});
+    ok(PutTeam{{.name = "speech"}});
+    ok(PutNode{"node-1", "h100", 2, {}, {}});
+  }
 
   /// The agent does at once what the target says, or fails at it.
   void agent_works(fleet::SliceStatus made = fleet::SliceStatus::kReady,
@@ -97,9 +104,6 @@ class StepTest : public testing::Test {
   }
   static tenancy::Actor agent() { return {"agent", tenancy::Role::kAgent, "node-1"}; }
 
-  State state_{std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in())};
-  std::vector<std::unique_ptr<Invariant>> invariants_ = all_invariants();
-  Instant now_{};
   const request::Need small_{.memory = base::MiB(9537),
                              .isolation = catalog::Isolation::kPartition,
                              .duration = std::chrono::hours(8)};
