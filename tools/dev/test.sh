@@ -7,8 +7,11 @@
 readonly kCoreRooms=(base catalog fleet tenancy request placement planning control)
 readonly kThreadedRooms=(journal service)
 readonly kReports=$kBuildRoot/test
+# Of each step that failed, so many of its last lines are said again at the end: whoever reads a
+# long log reads its end.
+readonly kToldAgain=40
 declare -i passed_total=0 failed_total=0
-failed_steps=()
+failed_steps=() step_times=()
 
 cpp_files() { git ls-files -z --cached --others --exclude-standard -- '*.h' '*.cpp' '*.c'; }
 
@@ -77,6 +80,7 @@ check_console() { node_tests npm --prefix console run --silent check; }
 
 # The generated sources are compiled for clang-tidy to see what the compiler sees.
 lint() {
+  rm -f "$kReports/failed"
   build dev
   run_step "format" check_format
   run_step "lint" check_lint
@@ -89,7 +93,7 @@ counted() { printf '%s %s\n' "${1:-0}" "${2:-0}" >"$kReports/count"; }
 
 # run_step NAME FUNCTION [ARGUMENT…]
 run_step() {
-  local name=$1 start=$SECONDS status passed=1 failed=0
+  local name=$1 start=$SECONDS status passed=1 failed=0 log=$kReports/step.log
   shift
   section "$name"
   mkdir -p "$kReports"
@@ -98,8 +102,8 @@ run_step() {
   (
     set -e
     "$@"
-  )
-  status=$?
+  ) 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
   set -e
   if [[ -f $kReports/count ]]; then
     read -r passed failed <"$kReports/count"
@@ -109,7 +113,11 @@ run_step() {
   if ((status != 0 && failed == 0)); then failed=1; fi
   passed_total+=passed
   failed_total+=failed
-  if ((failed > 0)); then failed_steps+=("$name"); fi
+  if ((failed > 0)); then
+    failed_steps+=("$name")
+    { section "$name failed; its last lines" && tail -n "$kToldAgain" "$log"; } >>"$kReports/failed"
+  fi
+  step_times+=("$(printf '%5d s  %s' $((SECONDS - start)) "$name")")
   say "-- $name: $passed passed, $failed failed, $((SECONDS - start)) s"
 }
 
@@ -185,7 +193,9 @@ run_end_to_end() {
 
 summary() {
   local seconds=$SECONDS
+  if [[ -f $kReports/failed ]]; then cat "$kReports/failed"; fi
   section "summary ($((seconds / 60)) min $((seconds % 60)) s)"
+  printf '%s\n' "${step_times[@]}"
   if ((failed_total > 0)); then
     say "failed: ${failed_steps[*]}"
   fi
@@ -210,18 +220,23 @@ check_threads() {
   run_programs tsan unit "^($(IFS='|' && printf '%s' "${targets[*]}"))\$"
 }
 
-# Looks for new inputs that break the readers; those that once did are in the corpus for good.
+# Looks for new inputs that break the readers; those that once did are in the corpus for good. What
+# it says while it looks is kept beside what it found.
 fuzz_documents() {
-  local found=$kReports/fuzz
+  local found=$kReports/fuzz status=0
   build fuzz document_fuzz
   mkdir -p "$found"
   "$kBuildRoot/fuzz/tests/fuzz/document_fuzz" -max_total_time="${TESSERA_FUZZ_SECONDS:-60}" \
     -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$found/" -print_final_stats=1 \
-    "$found" tests/fuzz/corpus examples
+    "$found" tests/fuzz/corpus examples &>"$kReports/fuzz.log" || status=$?
+  if ((status != 0)); then tail -n 60 "$kReports/fuzz.log"; fi
+  grep '^stat::number_of_executed_units' "$kReports/fuzz.log" || true
+  return $status
 }
 
 run_tests() {
   (($# == 0)) || die "unknown option \"$1\" for test"
+  rm -f "$kReports/failed"
   setup
   build_step "build" build dev
   run_step "format" check_format
