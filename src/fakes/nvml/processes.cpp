@@ -1,6 +1,7 @@
 #include "fakes/nvml/processes.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,25 @@ namespace {
 
 std::uint64_t work_of(const ProcessRecord& process, std::uint64_t now) {
   return now <= process.since_us ? 0 : (now - process.since_us) * process.load_percent / 100;
+}
+
+/// What the kernel said of a process a moment ago.
+struct Known {
+  std::uint32_t pid = 0;
+  std::uint64_t start = 0;
+  std::uint64_t at_us = 0;
+};
+// Whoever looks at a machine makes dozens of calls in a row, each of which needs to know who lives,
+// and /proc takes longer to say so than the rest of the call. A driver, too, learns of an end a
+// moment after it.
+constexpr std::uint64_t kTrustedUs = 5'000;
+thread_local std::array<Known, 64> recently;
+
+std::uint64_t recent_start(std::uint32_t pid, std::uint64_t now) {
+  auto& known = recently[pid % recently.size()];
+  if (known.pid != pid || now < known.at_us || now - known.at_us > kTrustedUs)
+    known = {pid, process_start(pid), now};
+  return known.start;
 }
 
 }  // namespace
@@ -50,7 +70,7 @@ void forget(GpuRecord& gpu, ProcessRecord& process, std::uint64_t now) {
 void forget_the_dead(GpuRecord& gpu, std::uint64_t now) {
   for (auto& process : gpu.processes)
     if (process.pid != 0 && process.phantom == 0 &&
-        process_start(process.pid) != process.process_start)
+        recent_start(process.pid, now) != process.process_start)
       forget(gpu, process, now);
 }
 

@@ -12,7 +12,7 @@ std::uint64_t now_us();
 std::uint64_t process_start(std::uint32_t pid);
 
 /// Takes out of the record, not out of the file, the processes that have ended since it was
-/// written. What they did until now stays counted.
+/// written, 5 ms ago or earlier. What they did until now stays counted.
 void forget_the_dead(GpuRecord& gpu, std::uint64_t now);
 void forget(GpuRecord& gpu, ProcessRecord& process, std::uint64_t now);
 
