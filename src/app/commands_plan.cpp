@@ -49,17 +49,6 @@ std::string layout_text(const Json& placements) {
   return text.empty() ? "(empty)" : text;
 }
 
-/// One sentence on how good the plan is known to be.
-std::string proof_of(const Json& plan) {
-  if (plan.at("proven").get<bool>())
-    return "Proven: no plan serves more, and none that serves as much moves less or changes fewer "
-           "GPUs.";
-  return fmt::format(
-      "Not proven within the time limit: no plan serves more than {}; one that serves as much "
-      "would move at least {} and change at least {} GPUs.",
-      plan.at("servedBound").dump(), plan.at("movedBound").dump(), plan.at("changedBound").dump());
-}
-
 void print_plan(const Json& plan, const wire::PlanInput& input) {
   Table after({"MODEL", "GPUS", "LAYOUT"});
   for (const Json& one : plan.at("layouts"))
@@ -76,7 +65,7 @@ void print_plan(const Json& plan, const wire::PlanInput& input) {
   if (!demand.empty()) fmt::print("{}\n", demand.text());
   fmt::print("{}\n", after.text());
   fmt::print("Serves {}, moves {}, changes {} GPUs. {}\n", plan.at("served").dump(),
-             plan.at("moved").dump(), plan.at("changedGpus").dump(), proof_of(plan));
+             plan.at("moved").dump(), plan.at("changedGpus").dump(), proof_words(plan));
   fmt::print("Steps: {} moves, {} forced restarts, room for {} parked leases at most.\n",
              steps["move"], plan.at("forcedRestarts").dump(), plan.at("peakExtra").dump());
 }

@@ -32,7 +32,7 @@ std::string own_group(const std::string& cgroups) {
   return {};
 }
 
-bool make_folder(const std::string& path) {
+bool make_group(const std::string& path) {
   return mkdir(path.c_str(), 0755) == 0 || errno == EEXIST;
 }
 
@@ -61,7 +61,7 @@ base::Result<LeaseScope> LeaseScope::make(fleet::LeaseId lease) {
   const auto scope = mount + (own == "/" ? "" : own) + "/tessera-lease-" +
                      std::to_string(lease.value()) + ".scope";
   const auto group = scope + "/run-" + std::to_string(getpid());
-  if (!make_folder(scope) || !make_folder(group))
+  if (!make_group(scope) || !make_group(group))
     return fail(Reason::kUnavailable,
                 "a control group cannot be made: " + std::string(std::strerror(errno)), group,
                 "run it as root, or in a session whose control group is delegated to you");

@@ -55,7 +55,7 @@ Result<Json> order_of(const ServerPlanOptions& options) {
 }
 
 /// "1g.10gb@0 3g.40gb@4:lease-3", what nobody holds in brackets.
-std::string layout_text(const Json& layout) {
+std::string gpu_text(const Json& layout) {
   std::string text;
   for (const Json& one : layout) {
     std::string part = text_at(one, "profile") + "@" + text_at(one, "start");
@@ -72,18 +72,6 @@ std::string place_text(const Json& place) {
          text_at(place, "start");
 }
 
-/// How good the plan is known to be, in a sentence.
-std::string proof_of(const Json& status) {
-  if (status.at("proven").get<bool>())
-    return "Proven: no plan serves more, and none that serves as much moves less or changes fewer "
-           "GPUs.";
-  return fmt::format(
-      "Not proven within the time limit: no plan serves more than {}; one that serves as much "
-      "moves at least {} and changes at least {} GPUs.",
-      status.at("servedBound").dump(), status.at("movedBound").dump(),
-      status.at("changedBound").dump());
-}
-
 void print_table(const Table& table) {
   if (!table.empty()) fmt::print("{}\n", table.text());
 }
@@ -95,7 +83,7 @@ void print_plan(const Json& plan) {
     demand.add({text_at(one, "text"), text_at(one, "count"), text_at(one, "served")});
   Table gpus({"GPU", "NOW", "AFTER"});
   for (const Json& one : status.at("gpus"))
-    gpus.add({text_at(one, "gpu"), layout_text(one.at("before")), layout_text(one.at("after"))});
+    gpus.add({text_at(one, "gpu"), gpu_text(one.at("before")), gpu_text(one.at("after"))});
   Table moves({"LEASE", "TEAM", "FROM", "TO", "STATE"});
   for (const Json& one : status.at("moves"))
     moves.add({text_at(one, "lease"), text_at(one, "team"), place_text(one.at("from")),
@@ -108,7 +96,7 @@ void print_plan(const Json& plan) {
       "s. {}\n",
       status.at("served").dump(), status.at("servedBound").dump(), status.at("moved").dump(),
       status.at("changedGpus").dump(), status.at("revision").dump(),
-      status.at("solveSeconds").dump(), proof_of(status));
+      status.at("solveSeconds").dump(), proof_words(status));
   fmt::print("Steps: {} moves, {} leases parked at most, {} forced restarts.\n",
              status.at("moves").size(), status.at("peakExtra").dump(),
              status.at("forcedRestarts").dump());

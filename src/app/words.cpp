@@ -98,6 +98,16 @@ std::string money_words(std::string_view text) {
   return words;
 }
 
+std::string proof_words(const Json& plan) {
+  if (plan.at("proven").get<bool>())
+    return "Proven: no plan serves more, and none that serves as much moves less or changes fewer "
+           "GPUs.";
+  return fmt::format(
+      "Not proven within the time limit: no plan serves more than {}; one that serves as much "
+      "moves at least {} and changes at least {} GPUs.",
+      plan.at("servedBound").dump(), plan.at("movedBound").dump(), plan.at("changedBound").dump());
+}
+
 std::string age_of(std::string_view instant, base::Instant now) {
   const auto parsed = base::parse_instant(instant);
   if (!parsed) return "-";

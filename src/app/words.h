@@ -22,6 +22,9 @@ std::string memory_words(std::string_view text);
 /// A price with two or three decimals: "0.087557" -> "0.088", "2.8" -> "2.80".
 std::string money_words(std::string_view text);
 
+/// How good a plan, or its status, is known to be, in a sentence.
+std::string proof_words(const wire::Json& plan);
+
 /// How long ago, to the largest unit: "5m", "3h", "2d"; "-" for no instant.
 std::string age_of(std::string_view instant, base::Instant now);
 /// How long until then, to the two largest units and the minute: "7h59m", "30d"; "0m" once it has

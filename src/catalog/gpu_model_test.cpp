@@ -8,20 +8,12 @@
 
 #include "base/check.h"
 #include "base/quantity.h"
+#include "catalog/known_models.h"
 
 namespace tessera::catalog {
 namespace {
 
 using testing::IsEmpty;
-
-const Catalog& built_in() {
-  static const Catalog catalog = Catalog::built_in();
-  return catalog;
-}
-
-const GpuModel& model(std::string_view name) {
-  return built_in().model(*built_in().find(name));
-}
 
 const MigProfile& profile(std::string_view model_name, std::string_view name) {
   const GpuModel& found = model(model_name);

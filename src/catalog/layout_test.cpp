@@ -10,18 +10,10 @@
 
 #include "base/check.h"
 #include "catalog/gpu_model.h"
+#include "catalog/known_models.h"
 
 namespace tessera::catalog {
 namespace {
-
-const Catalog& built_in() {
-  static const Catalog catalog = Catalog::built_in();
-  return catalog;
-}
-
-const GpuModel& model(std::string_view name) {
-  return built_in().model(*built_in().find(name));
-}
 
 std::vector<const GpuModel*> mig_models() {
   std::vector<const GpuModel*> found;

@@ -77,10 +77,6 @@ base::Result<void> check_queue(const State& state, const tenancy::Team& team) {
               "spec.team", "cancel some of them, or have the team's maxWaiting raised");
 }
 
-bool promised(const Lease& lease) {
-  return lease.state <= LeaseState::kExpiring;
-}
-
 struct OwnLease {
   const Lease* lease = nullptr;
 };

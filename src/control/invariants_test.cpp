@@ -12,7 +12,7 @@ namespace {
 
 using request::RequestState;
 
-const tenancy::Actor kAdmin{"admin", tenancy::Role::kAdmin, ""};
+const tenancy::Actor kAdministrator{"admin", tenancy::Role::kAdmin, ""};
 
 class InvariantsTest : public testing::Test {
  protected:
@@ -29,13 +29,13 @@ class InvariantsTest : public testing::Test {
     run(Report{{.node = "node-1", .boot = "1"}}, {"agent", tenancy::Role::kAgent, "node-1"});
   }
 
-  void run(const Command& command, const tenancy::Actor& actor = kAdmin) {
+  void run(const Command& command, const tenancy::Actor& actor = kAdministrator) {
     ASSERT_TRUE(step(state_, command, actor, Instant{}));
   }
 
   /// A step with just this event.
   void happen(Event event) {
-    record_ = {.revision = state_.revision() + 1, .at = {}, .actor = kAdmin, .events = {}};
+    record_ = {.revision = state_.revision() + 1, .at = {}, .actor = kAdministrator, .events = {}};
     record_.events.push_back(std::move(event));
     state_.apply(record_);
   }

@@ -35,10 +35,6 @@ bool waits(const request::Request& request) {
          request.state == request::RequestState::kPendingApproval;
 }
 
-bool promised(const request::Lease& lease) {
-  return lease.state <= request::LeaseState::kExpiring;
-}
-
 }  // namespace
 
 State::State(std::shared_ptr<const catalog::Catalog> catalog) : catalog_(std::move(catalog)) {}

@@ -11,7 +11,7 @@ using fleet::BusyTime;
 using fleet::LeaseUse;
 using fleet::UseBatch;
 
-const tenancy::Actor kAdmin{"admin", tenancy::Role::kAdmin, ""};
+const tenancy::Actor kOwner{"admin", tenancy::Role::kAdmin, ""};
 const tenancy::Actor kAgent{"agent", tenancy::Role::kAgent, "node-1"};
 
 /// Two nodes of one H100 with a lease on each, and what the agent of node-1 tells.
@@ -41,7 +41,7 @@ class UseTest : public testing::Test {
   base::Result<Record> run(const Command& command, const tenancy::Actor& actor) {
     return step(state_, command, actor, now_ += 1s);
   }
-  void ok(const Command& command, const tenancy::Actor& actor = kAdmin) {
+  void ok(const Command& command, const tenancy::Actor& actor = kOwner) {
     const auto record = run(command, actor);
     EXPECT_TRUE(record) << base::to_string(record.error());
   }

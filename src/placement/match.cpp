@@ -299,7 +299,7 @@ Result<void> check_names(const MatchWorld& world, const Need& need) {
 }
 
 /// Why no tier could take the need: gathered over all of them.
-struct Refusal {
+struct Misfit {
   bool isolation_met = false;
   bool over_limit = false;
   bool node_too_small = false;
@@ -345,21 +345,21 @@ Result<Match> match(const MatchWorld& world, const Need& need) {
   if (auto names = check_names(world, need); !names) return std::unexpected(names.error());
   const auto tiers = eligible_tiers(world, need);
   if (!tiers) return std::unexpected(tiers.error());
-  Refusal refusal;
+  Misfit misfit;
   for (const Tier* tier : *tiers) {
-    refusal.longest = std::max(refusal.longest, tier->max_duration);
+    misfit.longest = std::max(misfit.longest, tier->max_duration);
     if (need.duration > tier->max_duration) continue;
-    refusal.too_long = false;
+    misfit.too_long = false;
     TierMatch tier_match(world, need, *tier);
     tier_match.collect();
     if (auto candidates = tier_match.take(); !candidates.empty())
       return Match{tier, std::move(candidates)};
-    refusal.isolation_met |= tier_match.isolation_met();
-    refusal.over_limit |= tier_match.over_limit();
-    refusal.node_too_small |= tier_match.node_too_small();
-    refusal.largest.offer(tier_match.largest().memory, tier_match.largest().where);
+    misfit.isolation_met |= tier_match.isolation_met();
+    misfit.over_limit |= tier_match.over_limit();
+    misfit.node_too_small |= tier_match.node_too_small();
+    misfit.largest.offer(tier_match.largest().memory, tier_match.largest().where);
   }
-  return refusal.text(world, need);
+  return misfit.text(world, need);
 }
 
 bool refuses_for_good(base::Reason reason) {

@@ -167,4 +167,9 @@ struct Lease {
 /// is leaving.
 std::vector<LeasedSlice> held_by(const Lease& lease);
 
+/// Does the system still owe the holder what was granted?
+inline bool promised(const Lease& lease) {
+  return lease.state <= LeaseState::kExpiring;
+}
+
 }  // namespace tessera::request

@@ -13,6 +13,10 @@ namespace tessera::simulation {
 using base::Duration;
 using base::Instant;
 
+inline Duration seconds(std::uint64_t count) {
+  return std::chrono::seconds(count);
+}
+
 /// The time of a simulated world: it stands still until told to move.
 class VirtualClock final : public base::Clock {
  public:

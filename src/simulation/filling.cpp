@@ -15,10 +15,10 @@ using namespace std::chrono_literals;
 using catalog::Isolation;
 using catalog::Technology;
 
-const tenancy::Actor kSystem{"simulation", tenancy::Role::kAdmin, {}};
-constexpr auto kTeam = "trace";
-constexpr auto kTier = "batch";
-constexpr base::Instant kNow{};
+const tenancy::Actor kTracer{"simulation", tenancy::Role::kAdmin, {}};
+constexpr auto kTraceTeam = "trace";
+constexpr auto kTraceTier = "batch";
+constexpr base::Instant kAllTheTime{};
 constexpr std::int64_t kWholeGpu = 1000;
 
 /// The models that the nodes have. The trace tells a model by name alone: no MIG, no sizes.
@@ -36,7 +36,7 @@ std::shared_ptr<const catalog::Catalog> catalog_of(const std::vector<TraceNode>&
 control::Apply documents_of(const catalog::Catalog& catalog, const std::vector<TraceNode>& nodes) {
   control::Apply apply;
   apply.documents.push_back(
-      control::PutTier{{.name = kTier,
+      control::PutTier{{.name = kTraceTier,
                         .isolation = Isolation::kShared,
                         .technologies = {Technology::kTimeSlicing, Technology::kWhole},
                         .oversubscription = 1,
@@ -47,13 +47,13 @@ control::Apply documents_of(const catalog::Catalog& catalog, const std::vector<T
     apply.documents.push_back(
         control::PutPool{{.name = catalog.models()[i].key,
                           .model = catalog::ModelIndex(i),
-                          .tiers = {kTier},
+                          .tiers = {kTraceTier},
                           .technologies = {Technology::kTimeSlicing, Technology::kWhole}}});
   for (const auto& node : nodes)
     if (node.gpus > 0)
       apply.documents.push_back(
           control::PutNode{node.name, node.model, node.gpus, node.cpu, node.memory});
-  apply.documents.push_back(control::PutTeam{{.name = kTeam}});
+  apply.documents.push_back(control::PutTeam{{.name = kTraceTeam}});
   return apply;
 }
 
@@ -72,7 +72,7 @@ request::Need need_of(const TracePod& pod) {
 }  // namespace
 
 Filling::Filling(const std::vector<TraceNode>& nodes) : state_(catalog_of(nodes)) {
-  run(documents_of(state_.catalog(), nodes), kSystem);
+  run(documents_of(state_.catalog(), nodes), kTracer);
   for (const auto& node : nodes)
     if (node.gpus > 0)
       run(control::Report{{.node = node.name, .boot = "1"}},
@@ -81,13 +81,13 @@ Filling::Filling(const std::vector<TraceNode>& nodes) : state_(catalog_of(nodes)
 }
 
 control::Record Filling::run(const control::Command& command, const tenancy::Actor& actor) {
-  auto record = control::step(state_, command, actor, kNow);
+  auto record = control::step(state_, command, actor, kAllTheTime);
   CHECK_MSG(record.has_value(), base::to_string(record.error()));
   return *std::move(record);
 }
 
 void Filling::apply(std::vector<control::Event> events) {
-  state_.apply(control::Record{state_.revision() + 1, kNow, kSystem, std::move(events)});
+  state_.apply(control::Record{state_.revision() + 1, kAllTheTime, kTracer, std::move(events)});
 }
 
 bool Filling::holds(RequestId request) const {
@@ -109,16 +109,17 @@ std::optional<RequestId> Filling::arrive(const TracePod& pod) {
   const auto id = state_.next_request();
   if (pod.gpus > 0) {
     // Refused: no node could ever hold it.
-    if (!control::step(state_, control::Submit{kTeam, pod.name, need_of(pod), {}}, kSystem, kNow))
+    if (!control::step(state_, control::Submit{kTraceTeam, pod.name, need_of(pod), {}}, kTracer,
+                       kAllTheTime))
       return std::nullopt;
     if (holds(id)) note_tenant(id);
     return id;
   }
-  request::Request request{.id = id, .team = kTeam, .need = need_of(pod), .tier = kTier};
+  request::Request request{.id = id, .team = kTraceTeam, .need = need_of(pod), .tier = kTraceTier};
   request.state = request::RequestState::kApproved;
   const auto spot = spot_for(request);
   if (!spot) return std::nullopt;
-  apply({control::RequestSubmitted{request}, control::grant(state_, request, *spot, kNow)});
+  apply({control::RequestSubmitted{request}, control::grant(state_, request, *spot, kAllTheTime)});
   note_tenant(id);
   return id;
 }
@@ -131,7 +132,7 @@ std::size_t Filling::kind_of(RequestId id) {
 }
 
 void Filling::give_up(RequestId request) {
-  run(control::Cancel{request}, kSystem);
+  run(control::Cancel{request}, kTracer);
 }
 
 placement::Spot Filling::take_away(RequestId request) {
@@ -145,7 +146,7 @@ placement::Spot Filling::take_away(RequestId request) {
     spot.grants.push_back({.gpu = slice.gpu, .shape = slice.shape});
     events.emplace_back(control::SliceFreed{slice.gpu, slice.generation, false});
   }
-  events.emplace_back(control::LeaseEnded{id, kNow});
+  events.emplace_back(control::LeaseEnded{id, kAllTheTime});
   apply(std::move(events));
   std::erase_if(tenants_[spot.node.value()],
                 [&](const Tenant& tenant) { return tenant.id == request; });
@@ -154,7 +155,7 @@ placement::Spot Filling::take_away(RequestId request) {
 }
 
 void Filling::put_back(RequestId request, const placement::Spot& spot) {
-  apply({control::grant(state_, this->request(request), spot, kNow)});
+  apply({control::grant(state_, this->request(request), spot, kAllTheTime)});
   note_tenant(request);
 }
 
@@ -172,12 +173,13 @@ bool Filling::place(RequestId request) {
 }
 
 std::optional<placement::Spot> Filling::spot_for(const request::Request& request) {
-  const auto world = control::world_of(state_, *state_.find_team(kTeam), &state_.rankings());
+  const auto world = control::world_of(state_, *state_.find_team(kTraceTeam), &state_.rankings());
   const auto& need = request.need;
   if (need.count == 0) {
     const auto node = placement::place_beside(world, {need.cpu, need.host_memory});
     if (!node) return std::nullopt;
-    return placement::Spot{.tier = kTier, .pool = state_.fleet().node(*node).pool, .node = *node};
+    return placement::Spot{
+        .tier = kTraceTier, .pool = state_.fleet().node(*node).pool, .node = *node};
   }
   const auto matched = placement::match(world.for_matching(), control::matched_need(request));
   if (!matched) return std::nullopt;

@@ -12,7 +12,7 @@ using fleet::GpuIndex;
 using fleet::NodeIndex;
 using Tenant = Filling::Tenant;
 
-constexpr std::int64_t kGpu = 1000;
+constexpr std::int64_t kWholeShare = 1000;
 /// Ways tried for one request.
 constexpr std::size_t kMostTries = 16;
 /// Tenants that leave one node.
@@ -60,7 +60,7 @@ class RoomMaker::Leaving {
 
   /// One or two of the node's tenants leave enough of this GPU.
   void for_a_share(GpuIndex gpu) {
-    std::int64_t lacks = need_.compute.count() - kGpu;
+    std::int64_t lacks = need_.compute.count() - kWholeShare;
     for (const auto& tenant : tenants_)
       if (tenant.on(gpu)) lacks += tenant.share;
     const auto gives = [&](const Tenant& tenant) { return tenant.on(gpu) ? tenant.share : 0; };
@@ -166,9 +166,9 @@ class RoomMaker::Swaps {
       for (const auto& tenant : tenants)
         for (const auto gpu : tenant.gpus) held[gpu] += tenant.share;
       for (const auto& tenant : tenants)
-        if (tenant.share > 0 && tenant.share < kGpu)
+        if (tenant.share > 0 && tenant.share < kWholeShare)
           by_size_[tenant.share].push_back(
-              {&tenant, NodeIndex(i), tenant.gpus[0], kGpu - held[tenant.gpus[0]]});
+              {&tenant, NodeIndex(i), tenant.gpus[0], kWholeShare - held[tenant.gpus[0]]});
     }
     for (auto& [size, holders] : by_size_) std::ranges::stable_sort(holders, {}, &Holder::left);
   }

@@ -16,29 +16,29 @@ using catalog::Isolation;
 using catalog::Technology;
 using planning::Kind;
 
-const tenancy::Actor kSystem{"simulation", tenancy::Role::kAdmin, {}};
-constexpr auto kTeam = "churn";
-constexpr auto kTier = "partitions";
+const tenancy::Actor kChurner{"simulation", tenancy::Role::kAdmin, {}};
+constexpr auto kChurnTeam = "churn";
+constexpr auto kChurnTier = "partitions";
 constexpr auto kPool = "pool";
-constexpr base::Instant kNow{};
+constexpr base::Instant kOneMoment{};
 constexpr int kGpusPerNode = 8;
 
 control::Apply documents_of(catalog::ModelIndex model, int gpus) {
   control::Apply apply;
-  apply.documents.push_back(control::PutTier{{.name = kTier,
+  apply.documents.push_back(control::PutTier{{.name = kChurnTier,
                                               .isolation = Isolation::kPartition,
                                               .technologies = {Technology::kMig},
                                               .default_duration = 24h,
                                               .max_duration = 24h}});
   apply.documents.push_back(control::PutPool{
-      {.name = kPool, .model = model, .tiers = {kTier}, .technologies = {Technology::kMig}}});
+      {.name = kPool, .model = model, .tiers = {kChurnTier}, .technologies = {Technology::kMig}}});
   for (int first = 0; first < gpus; first += kGpusPerNode)
     apply.documents.push_back(control::PutNode{"node-" + std::to_string(first / kGpusPerNode),
                                                kPool,
                                                std::min(kGpusPerNode, gpus - first),
                                                {},
                                                {}});
-  apply.documents.push_back(control::PutTeam{{.name = kTeam}});
+  apply.documents.push_back(control::PutTeam{{.name = kChurnTeam}});
   return apply;
 }
 
@@ -48,11 +48,11 @@ MigFleet::MigFleet(std::shared_ptr<const catalog::Catalog> catalog, catalog::Mod
                    int gpus)
     : state_(std::move(catalog)), model_(model), gpus_(static_cast<std::size_t>(gpus)) {
   const auto run = [&](const control::Command& command, const tenancy::Actor& actor) {
-    const auto record = control::step(state_, command, actor, kNow);
+    const auto record = control::step(state_, command, actor, kOneMoment);
     CHECK_MSG(record.has_value(), base::to_string(record.error()));
   };
   free_slices_ = gpus * state_.catalog().model(model).memory_slices;
-  run(documents_of(model, gpus), kSystem);
+  run(documents_of(model, gpus), kChurner);
   for (std::size_t i = 0; i < state_.fleet().nodes().size(); ++i) {
     const auto name = state_.fleet().node(fleet::NodeIndex(i)).name;
     run(control::Report{{.node = name, .boot = "1"}}, {name, tenancy::Role::kAgent, name});
@@ -60,7 +60,7 @@ MigFleet::MigFleet(std::shared_ptr<const catalog::Catalog> catalog, catalog::Mod
 }
 
 void MigFleet::apply(std::vector<control::Event> events) {
-  state_.apply(control::Record{state_.revision() + 1, kNow, kSystem, std::move(events)});
+  state_.apply(control::Record{state_.revision() + 1, kOneMoment, kChurner, std::move(events)});
 }
 
 request::Need MigFleet::need_of(std::uint16_t profile) const {
@@ -74,7 +74,7 @@ request::Need MigFleet::need_of(std::uint16_t profile) const {
 
 std::optional<placement::Spot> MigFleet::spot_for(const request::Need& need,
                                                   std::uint16_t profile) {
-  const auto world = control::world_of(state_, *state_.find_team(kTeam), &state_.rankings());
+  const auto world = control::world_of(state_, *state_.find_team(kChurnTeam), &state_.rankings());
   auto matched = placement::match(world.for_matching(), need);
   CHECK_MSG(matched.has_value(), base::to_string(matched.error()));
   std::erase_if(matched->candidates, [&](const placement::Candidate& candidate) {
@@ -88,7 +88,7 @@ std::optional<placement::Spot> MigFleet::spot_for(const request::Need& need,
 placement::Spot MigFleet::spot_at(Place place) const {
   const auto& gpu = state_.fleet().gpu(place.gpu);
   const fleet::MigSlice slice{place.instance};
-  return {.tier = kTier,
+  return {.tier = kChurnTier,
           .pool = state_.fleet().node(gpu.node).pool,
           .node = gpu.node,
           .grants = {{.gpu = place.gpu, .shape = slice}},
@@ -117,16 +117,16 @@ void MigFleet::grant(Held held, const placement::Spot& spot) {
   held.place = {slice.gpu, std::get<fleet::MigSlice>(slice.shape).instance};
   std::vector<control::Event> events;
   request::Request fresh{.id = state_.next_request(),
-                         .team = kTeam,
+                         .team = kChurnTeam,
                          .need = need_of(held.job.profile),
                          .state = request::RequestState::kApproved,
-                         .tier = kTier};
+                         .tier = kChurnTier};
   if (held.request.valid()) {
-    events.emplace_back(control::grant(state_, *state_.find(held.request), spot, kNow));
+    events.emplace_back(control::grant(state_, *state_.find(held.request), spot, kOneMoment));
   } else {
     held.request = fresh.id;
     events.emplace_back(control::RequestSubmitted{fresh});
-    events.emplace_back(control::grant(state_, fresh, spot, kNow));
+    events.emplace_back(control::grant(state_, fresh, spot, kOneMoment));
   }
   apply(std::move(events));
   free_slices_ -= slices_of(held.job.profile);
@@ -145,7 +145,7 @@ MigFleet::Held MigFleet::take_away(Place place, bool for_good) {
   std::vector<control::Event> events{control::LeaseEnding{
       id, for_good ? base::Reason::kReleased : base::Reason::kPreempted, "", !for_good}};
   events.emplace_back(control::SliceFreed{place.gpu, lease.slices.at(0).generation, false});
-  events.emplace_back(control::LeaseEnded{id, kNow});
+  events.emplace_back(control::LeaseEnded{id, kOneMoment});
   if (for_good) events.emplace_back(control::RequestForgotten{held.request, id});
   apply(std::move(events));
   return held;

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using planning::kInfinite;
 using planning::NewColumn;
 
-constexpr std::size_t kGpu = 1000;
+constexpr std::size_t kThousandths = 1000;
 constexpr int kMostRounds = 200;
 constexpr base::Duration kLimitPerRound = 30s;
 /// A pattern is taken in when it is worth so much more than the GPU costs.
@@ -37,7 +37,7 @@ struct PodType {
   std::int64_t share = 0;
   std::vector<std::string> models;
   double count = 0;
-  bool whole() const { return share == static_cast<std::int64_t>(kGpu); }
+  bool whole() const { return share == static_cast<std::int64_t>(kThousandths); }
   double worth() const { return static_cast<double>(gpus) * static_cast<double>(share); }
 };
 /// How many shares of each size are on a GPU, by position in Instance::sizes.
@@ -122,9 +122,9 @@ struct Best {
   Pattern pattern;
 };
 Best best_pattern(const Instance& instance, const std::vector<double>& prices) {
-  std::vector<double> worth(kGpu + 1, 0);
-  std::vector<std::size_t> taken(kGpu + 1, instance.sizes.size());
-  for (std::size_t room = 1; room <= kGpu; ++room) {
+  std::vector<double> worth(kThousandths + 1, 0);
+  std::vector<std::size_t> taken(kThousandths + 1, instance.sizes.size());
+  for (std::size_t room = 1; room <= kThousandths; ++room) {
     worth[room] = worth[room - 1];
     for (std::size_t s = 0; s < instance.sizes.size(); ++s) {
       const auto size = static_cast<std::size_t>(instance.sizes[s]);
@@ -133,8 +133,8 @@ Best best_pattern(const Instance& instance, const std::vector<double>& prices) {
         worth[room] = with, taken[room] = s;
     }
   }
-  Best best{worth[kGpu], Pattern(instance.sizes.size(), 0)};
-  for (std::size_t room = kGpu; room > 0;) {
+  Best best{worth[kThousandths], Pattern(instance.sizes.size(), 0)};
+  for (std::size_t room = kThousandths; room > 0;) {
     if (const auto s = taken[room]; s < instance.sizes.size()) {
       ++best.pattern[s];
       room -= static_cast<std::size_t>(instance.sizes[s]);
@@ -199,7 +199,7 @@ class Packing {
     for (std::size_t c = 0; c < instance.classes.size(); ++c)
       for (std::size_t s = 0; s < instance.sizes.size(); ++s) {
         Pattern alike(instance.sizes.size(), 0);
-        alike[s] = static_cast<int>(kGpu) / static_cast<int>(instance.sizes[s]);
+        alike[s] = static_cast<int>(kThousandths) / static_cast<int>(instance.sizes[s]);
         batch.push_back(column_of(c, alike));
       }
     if (!batch.empty()) solver_.add_columns(batch);
@@ -296,7 +296,7 @@ PackingBound packing_bound(const std::vector<TraceNode>& nodes,
   double fleet = 0;
   for (const auto& node : instance.classes) fleet += node.count * node.gpus;
   for (const auto& type : instance.types) bound.milli_gpus += type.count * type.worth();
-  bound.milli_gpus = std::min(bound.milli_gpus, fleet * static_cast<double>(kGpu));
+  bound.milli_gpus = std::min(bound.milli_gpus, fleet * static_cast<double>(kThousandths));
   if (instance.types.empty() || instance.classes.empty()) return bound;
   const auto solver = make_solver();
   Packing packing(instance, *solver);

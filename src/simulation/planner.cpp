@@ -19,10 +19,6 @@ class Endless final : public planning::Patience {
   Duration left() const override { return std::chrono::hours(1); }
 };
 
-Duration seconds(std::uint64_t count) {
-  return std::chrono::seconds(count);
-}
-
 }  // namespace
 
 Planner::Planner(Agenda& agenda, ControlPlane& control, const FleetPlan& plan, base::Random& random,

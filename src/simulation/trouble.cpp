@@ -15,10 +15,6 @@ using journal::MemoryJournal;
 const tenancy::Actor kAdministrator{"administrator", tenancy::Role::kAdmin, {}};
 const tenancy::Actor kTechnician{"technician", tenancy::Role::kOperator, {}};
 
-Duration seconds(std::uint64_t count) {
-  return std::chrono::seconds(count);
-}
-
 }  // namespace
 
 Trouble::Trouble(Agenda& agenda, Network& network, ControlPlane& control, const Nodes& nodes,

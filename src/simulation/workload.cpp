@@ -17,10 +17,6 @@ Actor member_of(const std::string& team) {
   return {"member-of-" + team, Role::kMember, team};
 }
 
-Duration seconds(std::uint64_t count) {
-  return std::chrono::seconds(count);
-}
-
 }  // namespace
 
 Workload::Workload(Agenda& agenda, ControlPlane& control, Auditor& auditor, const FleetPlan& plan,

@@ -5,21 +5,18 @@
 
 #include "wire/document.h"
 #include "wire/spec.h"
+#include "wire/test_world.h"
 #include "wire/yaml.h"
 
 /// What is encoded is decoded to the same object, as JSON and as YAML, for objects of every kind.
 /// Objects are compared by what they encode to, which writes every field.
+
 namespace tessera::wire {
 namespace {
 
 using base::GpuFraction;
 using catalog::Isolation;
 using catalog::Technology;
-
-const catalog::Catalog& built_in() {
-  static const catalog::Catalog catalog = catalog::Catalog::built_in();
-  return catalog;
-}
 
 int between(int least, int most) {
   return *rc::gen::inRange(least, most + 1);

@@ -3,17 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "wire/test_world.h"
+
 namespace tessera::wire {
 namespace {
 
 using namespace std::chrono_literals;
 using base::Reason;
 using testing::HasSubstr;
-
-const catalog::Catalog& built_in() {
-  static const catalog::Catalog catalog = catalog::Catalog::built_in();
-  return catalog;
-}
 
 std::vector<Document> read(std::string_view text) {
   auto documents = decode_documents(text, "f.yaml", built_in());

@@ -17,10 +17,6 @@ Json cost_json(const fleet::Cost& cost) {
 }
 
 /// Null for the epoch, which stands for "not yet".
-Json instant_json(base::Instant instant) {
-  return instant == base::Instant{} ? Json(nullptr) : Json(base::to_string(instant));
-}
-
 Json reason_json(const std::optional<base::Reason>& reason) {
   return reason ? Json(to_string(*reason)) : Json(nullptr);
 }

@@ -19,9 +19,9 @@ using catalog::Layout;
 using enum Presence;
 
 constexpr std::size_t kMostEntries = 200'000;
-constexpr std::size_t kMostDemands = 10'000;
+constexpr std::size_t kMostDemandEntries = 10'000;
 constexpr std::int64_t kMostGpus = 10'000'000;
-constexpr std::int64_t kMostItems = 100'000'000;
+constexpr std::int64_t kMostItemsOfInput = 100'000'000;
 
 /// One `slices` item, read.
 struct SliceEntry {
@@ -204,13 +204,13 @@ class PlanReader {
   }
 
   void read_demands(const Value& list) {
-    if (!list_within(list, "spec.demand", kMostDemands)) return;
+    if (!list_within(list, "spec.demand", kMostDemandEntries)) return;
     for (std::size_t i = 0; i < list.items.size() && decoder_.ok(); ++i)
       read_demand(list.items[i], item_path("spec.demand", i));
   }
 
   void read_demand(const Value& value, const Path& path) {
-    const auto wish = read_wished_demand(decoder_, value, path, kMostItems);
+    const auto wish = read_wished_demand(decoder_, value, path, kMostItemsOfInput);
     if (!decoder_.ok()) return;
     planning::Demand demand{.kinds = kinds_of(wish), .value = wish.value, .count = wish.count};
     const bool by_memory = wish.profile.empty();

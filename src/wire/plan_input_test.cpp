@@ -5,13 +5,13 @@
 namespace tessera::wire {
 namespace {
 
-base::Result<PlanInput> read(const std::string& spec) {
+base::Result<PlanInput> read_plan(const std::string& spec) {
   static const catalog::Catalog catalog = catalog::Catalog::built_in();
   return decode_plan_input("spec: " + spec, "plan.yaml", catalog);
 }
 
 TEST(PlanInput, MergesGpusInTheSameState) {
-  const auto input = read(R"({gpus: [{model: A30}, {model: A30-24GB, count: 4},
+  const auto input = read_plan(R"({gpus: [{model: A30}, {model: A30-24GB, count: 4},
     {model: A30, slices: [{profile: 2g.12gb, start: 2, weight: 0.5}, {profile: 1g.6gb, start: 0,
      free: true}]}], demand: [{memory: 5GiB, count: 2, value: 1.5}]})");
   ASSERT_TRUE(input) << base::to_string(input.error());
@@ -51,7 +51,7 @@ TEST(PlanInput, SaysWhereAndWhat) {
            {gpu + "}], demand: [{memory: 9GiB, value: 1000000, count: 100000000}]}",
             "spec.demand[0]"},
            {gpu + "}], maxParallel: 0}", "spec.maxParallel"}}) {
-    const auto input = read(one.spec);
+    const auto input = read_plan(one.spec);
     ASSERT_FALSE(input) << one.spec;
     EXPECT_TRUE(input.error().where.ends_with(" " + one.where)) << base::to_string(input.error());
     EXPECT_TRUE(input.error().where.starts_with("plan.yaml:")) << base::to_string(input.error());

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "wire/document.h"
+#include "wire/slice_json.h"
 
 namespace tessera::wire {
 namespace {
@@ -14,11 +15,6 @@ using catalog::ModelIndex;
 using planning::StepKind;
 
 /// A whole number where it is one.
-Json amount(std::int64_t millionths) {
-  if (millionths % planning::kUnit == 0) return millionths / planning::kUnit;
-  return static_cast<double>(millionths) / static_cast<double>(planning::kUnit);
-}
-
 Json placement(const GpuModel& model, catalog::InstanceIndex instance) {
   return {{"profile", model.profile_of(instance).name},
           {"start", model.layouts.instance(instance).placement.start}};
@@ -36,7 +32,7 @@ Json placements(const GpuModel& model, Layout layout) {
   return list;
 }
 
-std::string_view name_of(StepKind kind) {
+std::string_view word_of(StepKind kind) {
   switch (kind) {
     case StepKind::kCordon:
       return "cordon";
@@ -65,10 +61,10 @@ class PlanPrinter {
   Json object() const {
     return {{"apiVersion", kApiVersion},
             {"kind", "Plan"},
-            {"served", amount(plan_.served)},
-            {"servedBound", amount(plan_.served_bound)},
-            {"moved", amount(plan_.moved)},
-            {"movedBound", amount(plan_.moved_bound)},
+            {"served", amount_json(plan_.served)},
+            {"servedBound", amount_json(plan_.served_bound)},
+            {"moved", amount_json(plan_.moved)},
+            {"movedBound", amount_json(plan_.moved_bound)},
             {"changedGpus", plan_.changed},
             {"changedBound", plan_.changed_bound},
             {"proven", plan_.proven},
@@ -147,7 +143,7 @@ class PlanPrinter {
   Json steps() const {
     Json list = Json::array();
     for (const planning::Step& step : plan_.change.steps) {
-      Json one = {{"do", name_of(step.kind)}, {"gpus", gpus(step.gpus)}};
+      Json one = {{"do", word_of(step.kind)}, {"gpus", gpus(step.gpus)}};
       if (problem_.max_parallel > 0)
         one["atOnce"] = std::min(problem_.max_parallel, step.gpus.count);
       if (step.instances != 0)

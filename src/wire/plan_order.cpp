@@ -6,7 +6,7 @@ namespace tessera::wire {
 namespace {
 
 constexpr std::size_t kMostDemands = 1'000;
-constexpr std::int64_t kMostItems = 1'000'000;
+constexpr std::int64_t kMostItemsOfOrder = 1'000'000;
 
 void read_order(Fields& fields, PlanOrder& order) {
   Decoder& decoder = fields.decoder();
@@ -17,7 +17,7 @@ void read_order(Fields& fields, PlanOrder& order) {
                             "put like demands together with count", base::Reason::kTooLarge);
     for (std::size_t i = 0; i < list->items.size() && decoder.ok(); ++i)
       order.wish.demands.push_back(
-          read_wished_demand(decoder, list->items[i], item_path("demand", i), kMostItems));
+          read_wished_demand(decoder, list->items[i], item_path("demand", i), kMostItemsOfOrder));
   }
   if (const Value* waiting = fields.take("waiting"))
     decoder.flag(*waiting, "waiting", order.wish.waiting);

@@ -17,16 +17,7 @@ using control::MovePhase;
 using control::Plan;
 using fleet::GpuIndex;
 
-Json instant_json(base::Instant instant) {
-  return instant == base::Instant{} ? Json(nullptr) : Json(base::to_string(instant));
-}
-
 /// A whole number where it is one.
-Json amount(std::int64_t millionths) {
-  if (millionths % planning::kUnit == 0) return millionths / planning::kUnit;
-  return static_cast<double>(millionths) / static_cast<double>(planning::kUnit);
-}
-
 class PlanView {
  public:
   PlanView(const control::State& state, const Plan& plan) : state_(state), plan_(plan) {
@@ -63,10 +54,10 @@ class PlanView {
             {"revision", plan_.revision},
             {"startedAt", instant_json(plan_.started)},
             {"endedAt", instant_json(plan_.ended)},
-            {"served", amount(figures.served)},
-            {"servedBound", amount(figures.served_bound)},
-            {"moved", amount(figures.moved)},
-            {"movedBound", amount(figures.moved_bound)},
+            {"served", amount_json(figures.served)},
+            {"servedBound", amount_json(figures.served_bound)},
+            {"moved", amount_json(figures.moved)},
+            {"movedBound", amount_json(figures.moved_bound)},
             {"changedGpus", figures.changed},
             {"changedBound", figures.changed_bound},
             {"proven", figures.proven},

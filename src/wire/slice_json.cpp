@@ -1,5 +1,6 @@
 #include "wire/slice_json.h"
 
+#include "planning/problem.h"
 #include "wire/document.h"
 
 namespace tessera::wire {
@@ -19,6 +20,15 @@ Json slice_json(const fleet::SliceShape& shape, const catalog::GpuModel& model) 
 
 Json text_or_null(std::string_view text) {
   return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json instant_json(base::Instant instant) {
+  return instant == base::Instant{} ? Json(nullptr) : Json(base::to_string(instant));
+}
+
+Json amount_json(std::int64_t millionths) {
+  if (millionths % planning::kUnit == 0) return millionths / planning::kUnit;
+  return static_cast<double>(millionths) / static_cast<double>(planning::kUnit);
 }
 
 Json envelope(std::string_view kind, std::string_view name, Json spec, Json status) {

@@ -15,6 +15,11 @@
 /// the reports of agents that do at once what they are told.
 namespace tessera::wire {
 
+inline const catalog::Catalog& built_in() {
+  static const catalog::Catalog catalog = catalog::Catalog::built_in();
+  return catalog;
+}
+
 std::string example_text(const std::string& name);
 
 class TestWorld {

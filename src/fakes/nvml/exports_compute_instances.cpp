@@ -13,9 +13,6 @@ using namespace tessera::fakes;
 
 namespace {
 
-constexpr auto kRead = MachineFile::Access::kRead;
-constexpr auto kChange = MachineFile::Access::kChange;
-
 template <class Function>
 abi::Return with_compute_profile(abi::GpuInstance instance, unsigned number,
                                  MachineFile::Access access, Function function) {

@@ -13,9 +13,6 @@ using tessera::catalog::MigProfile;
 
 namespace {
 
-constexpr auto kRead = MachineFile::Access::kRead;
-constexpr auto kChange = MachineFile::Access::kChange;
-
 /// Calls `function(View&, index of the profile)` for a GPU that offers it.
 template <class Matches, class Function>
 abi::Return with_profile(abi::Device device, MachineFile::Access access, Matches matches,

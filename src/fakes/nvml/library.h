@@ -22,6 +22,9 @@ namespace tessera::fakes {
 /// An exported function of NVML's C interface.
 #define TESSERA_NVML_EXPORT extern "C" __attribute__((visibility("default")))
 
+inline constexpr auto kRead = MachineFile::Access::kRead;
+inline constexpr auto kChange = MachineFile::Access::kChange;
+
 /// Handles carry what they mean, in their bits; the serials tell one that has been destroyed.
 enum class Kind : std::uint8_t { kDevice = 1, kMigDevice, kGpuInstance, kComputeInstance };
 struct Handle {
