@@ -21,7 +21,7 @@ using request::RequestState;
 using tenancy::Actor;
 using tenancy::Role;
 
-const Actor kAdmin{"admin", Role::kAdmin, {}};
+const Actor kOwner{"admin", Role::kAdmin, {}};
 const Actor kAgent{"agent", Role::kAgent, "node-1"};
 
 class RestoredBackupTest : public testing::Test {
@@ -42,7 +42,7 @@ class RestoredBackupTest : public testing::Test {
     live(10s);
   }
 
-  void run(const control::Command& command, const Actor& actor = kAdmin) {
+  void run(const control::Command& command, const Actor& actor = kOwner) {
     const auto record = control::step(*state_, command, actor, agenda_.now());
     ASSERT_TRUE(record.has_value()) << base::to_string(record.error());
   }
