@@ -49,6 +49,13 @@ std::string reason_words(const Json& line) {
                      line.at("load").get<double>(), line.at("serviceLevel").get<double>() * 100);
 }
 
+/// "share-9537MiB" -> "share-10GB"; other names stay as they are.
+std::string slice_name(const std::string& name) {
+  constexpr std::string_view kShare = "share-";
+  if (!name.starts_with(kShare)) return name;
+  return std::string(kShare) + memory_words(name.substr(kShare.size()));
+}
+
 /// "2 x 4g.40gb + 1 x 3g.40gb", over all lines.
 std::string slices_words(const Json& lines) {
   std::map<std::string, std::int64_t> sums;
@@ -57,7 +64,7 @@ std::string slices_words(const Json& lines) {
       sums[name] += count.get<std::int64_t>();
   std::string text;
   for (auto at = sums.rbegin(); at != sums.rend(); ++at)
-    text += fmt::format("{}{} x {}", text.empty() ? "" : " + ", at->second, at->first);
+    text += fmt::format("{}{} x {}", text.empty() ? "" : " + ", at->second, slice_name(at->first));
   return text.empty() ? "-" : text;
 }
 
@@ -76,7 +83,7 @@ std::string count_or_dash(const Json& sizing) {
 std::string largest_words(const Json& slice) {
   if (slice.is_null()) return "nothing";
   const auto name = text_at(slice, "profile");
-  return name == "whole" ? "whole GPU, " + text_at(slice, "memory") : name;
+  return name == "whole" ? "whole GPU, " + text_at(slice, "memory") : slice_name(name);
 }
 
 void heading(std::string_view text) {
@@ -86,8 +93,8 @@ void heading(std::string_view text) {
 void print_demand(const Json& answer) {
   Table table({"TIER", "NEED", "ISOLATION", "SLOTS", "BECAUSE OF"});
   for (const Json& line : answer.at("demand"))
-    table.add({text_at(line, "tier"), text_at(line, "need"), text_at(line, "isolation"),
-               text_at(line, "slots"), reason_words(line)});
+    table.add({text_at(line, "tier"), memory_words(text_at(line, "need")),
+               text_at(line, "isolation"), text_at(line, "slots"), reason_words(line)});
   heading("Asked for, beside what is leased");
   fmt::print("{}\n", table.text());
 }

@@ -87,7 +87,7 @@ class DemandReader {
   /// "99.5%" with at most `decimals` decimals, in units of 10^-decimals of a percent.
   void read_percent(const Value& value, const Path& path, int decimals, std::int64_t most,
                     std::int64_t& out) {
-    if (!decoder_.expect(value, path, ValueKind::kText)) return;
+    if (value.kind != ValueKind::kNumber && !decoder_.expect(value, path, ValueKind::kText)) return;
     std::string_view text = value.text;
     const bool percent = text.ends_with('%');
     if (percent) text.remove_suffix(1);
