@@ -41,7 +41,8 @@ void add_object_commands(Program& program);   // apply, diff, delete, get, descr
 void add_asking_commands(Program& program);   // request, explain
 /// cancel, approve, reject, release, renew, cordon, uncordon
 void add_verb_commands(Program& program);
-void add_offline_commands(Program& program);    // capacity, version
+void add_capacity_command(Program& program);    // capacity
+void add_version_command(Program& program);     // version
 void add_doctor_command(Program& program);      // doctor
 void add_plan_command(Program& program);        // plan
 void add_run_command(Program& program);         // run

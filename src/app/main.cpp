@@ -143,7 +143,8 @@ int run(int argc, char** argv) {
   add_run_command(program);
   add_simulate_command(program);
   add_completion_command(program);
-  add_offline_commands(program);
+  add_capacity_command(program);
+  add_version_command(program);
   cli.footer(
       "A first look: tessera up --fleet examples/three-tier.yaml\n"
       "Any command: tessera COMMAND --help");

@@ -73,6 +73,7 @@ class Fields {
 
   /// The value of `key`, or nullptr when absent. A key without a value is refused.
   const Value* take(std::string_view key, Presence presence = Presence::kOptional);
+  bool has(std::string_view key) const { return value_.find(key) != nullptr; }
   Path path_of(std::string_view key) const { return member_path(path_, key); }
   const Path& path() const { return path_; }
   int line() const { return value_.line; }
