@@ -4,23 +4,14 @@
 #include <cmath>
 #include <limits>
 
+#include "planning/wide.h"
+
 namespace tessera::planning {
 namespace {
-
-/// Prices are rational with small denominators; those up to 10 are exact on this grid, and the
-/// others are off by so little that a million GPUs do not add up to one unit.
-constexpr std::int64_t kGrid = std::int64_t{2520} << 17;
-
-/// Sums of counts x prices need more than 64 bits.
-__extension__ using Wide = __int128;
 
 std::int64_t on_grid(double price) {
   constexpr double kHighest = 1e9;
   return std::llround(std::clamp(std::isnan(price) ? 0.0 : price, 0.0, kHighest) * kGrid);
-}
-
-Wide divide_up(Wide value, std::int64_t by) {
-  return value >= 0 ? (value + by - 1) / by : -(-value / by);
 }
 
 }  // namespace

@@ -12,13 +12,14 @@ namespace {
 /// What floating-point answers may be off by.
 constexpr double kCloseToWhole = 1e-4;
 
-std::int64_t divide_up(std::int64_t value, std::int64_t by) {
+/// Parts of size `by` that make up `value`, the last one perhaps not whole.
+std::int64_t parts_of(std::int64_t value, std::int64_t by) {
   return (value + by - 1) / by;
 }
 
 /// Slices that a line takes at most.
 std::int64_t most_items(const Line& line, const Use& use) {
-  return divide_up(line.need, use.effect);
+  return parts_of(line.need, use.effect);
 }
 
 /// Checks every rule in whole numbers. False: `choice` breaks one.
@@ -73,7 +74,7 @@ SupplyChoice each_alone(const Supply& supply) {
           for (const Offer& offer : supply.stocks[s].cuts[c].offers) {
             if (offer.kind != line.uses[u].kind) continue;
             const std::int64_t items = most_items(line, line.uses[u]);
-            const std::int64_t needed = divide_up(items, offer.count);
+            const std::int64_t needed = parts_of(items, offer.count);
             const double cost = double(needed) * double(supply.stocks[s].cuts[c].cost) +
                                 double(items) * double(line.uses[u].cost);
             if (least >= 0 && cost >= least) continue;
@@ -108,7 +109,7 @@ SupplyChoice first_cuts(const Supply& supply) {
     for (std::size_t u = 0; u < line.uses.size() && left > 0; ++u) {
       std::int64_t& free = room[line.uses[u].kind];
       const std::int64_t items =
-          std::min(divide_up(left, line.uses[u].effect), std::max<std::int64_t>(free, 0));
+          std::min(parts_of(left, line.uses[u].effect), std::max<std::int64_t>(free, 0));
       choice.items[l][u] = items;
       free -= items;
       left -= items * line.uses[u].effect;

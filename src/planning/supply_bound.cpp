@@ -6,26 +6,15 @@
 #include <numeric>
 #include <optional>
 
+#include "planning/wide.h"
+
 namespace tessera::planning {
 namespace {
 
-/// Sums of counts x prices need more than 64 bits.
-__extension__ using Wide = __int128;
-
-/// Prices are rational with small denominators; those up to 10 are exact on this grid.
-constexpr std::int64_t kGrid = std::int64_t{2520} << 17;
-
-Wide on_grid(double price) {
+Wide wide_price(double price) {
   constexpr double kHighest = 1e13;
   const double sane = std::clamp(std::isnan(price) ? 0.0 : price, 0.0, kHighest);
   return static_cast<Wide>(std::floor(sane * static_cast<double>(kGrid) + 0.5));
-}
-
-Wide divide_down(Wide value, Wide by) {
-  return value >= 0 ? value / by : -((-value + by - 1) / by);
-}
-Wide divide_up(Wide value, Wide by) {
-  return -divide_down(-value, by);
 }
 
 std::int64_t narrow(Wide value) {
@@ -38,7 +27,7 @@ class Bound {
  public:
   Bound(const Supply& supply, const Units& units, const Prices& prices)
       : supply_(supply), units_(units) {
-    for (const double price : prices) prices_.push_back(on_grid(price));
+    for (const double price : prices) prices_.push_back(wide_price(price));
   }
 
   /// In units of cost, rounded up.

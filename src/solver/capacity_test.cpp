@@ -8,6 +8,7 @@
 #include "placement/fit.h"
 #include "planning/plan.h"
 #include "solver/coin_solver.h"
+#include "solver/unhurried.h"
 
 namespace tessera::control {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 using catalog::Catalog;
 using catalog::Isolation;
 using namespace std::chrono_literals;
-
-class Always final : public planning::Patience {
- public:
-  base::Duration left() const override { return 60s; }
-};
 
 const Catalog& catalog() {
   static const Catalog built_in = Catalog::built_in();
@@ -54,7 +50,8 @@ DemandLine line(const char* tier, std::int64_t mebibytes, std::int64_t count,
 
 base::Result<CapacityAnswer> ask(const FleetAtHand& fleet, const CapacityDemand& demand,
                                  const std::vector<Addition>& additions = {}) {
-  return answer_capacity(catalog(), fleet, demand, additions, solver::make_coin_solver, Always());
+  return answer_capacity(catalog(), fleet, demand, additions, solver::make_coin_solver,
+                         planning::Unhurried());
 }
 
 const TechniqueSizing& by(const CapacityAnswer& answer, Technology technology) {
@@ -207,7 +204,8 @@ std::int64_t fewest_by_planning(catalog::ModelIndex of, const std::vector<Demand
   for (std::int64_t gpus = 1;; ++gpus) {
     problem.classes = planning::merge(std::vector<planning::GpuState>{{.model = of}},
                                       std::vector<std::int64_t>{gpus});
-    if (make_plan(problem, catalog(), solver::make_coin_solver, Always()).served == all)
+    if (make_plan(problem, catalog(), solver::make_coin_solver, planning::Unhurried()).served ==
+        all)
       return gpus;
   }
 }

@@ -11,17 +11,13 @@
 #include "base/random.h"
 #include "planning/plan.h"
 #include "solver/coin_solver.h"
+#include "solver/unhurried.h"
 
 namespace tessera::planning {
 namespace {
 
 using catalog::Catalog;
 using catalog::GpuModel;
-
-class Always final : public Patience {
- public:
-  base::Duration left() const override { return std::chrono::seconds(60); }
-};
 
 const Catalog& catalog() {
   static const Catalog built_in = Catalog::built_in();
@@ -217,7 +213,7 @@ TEST(PlanProperty, ThePlanIsTheBestOfAllAndItsStepsAreLegal) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     base::SeededRandom random(seed);
     const Problem problem = random_problem(random);
-    const Plan plan = make_plan(problem, catalog(), solver::make_coin_solver, Always());
+    const Plan plan = make_plan(problem, catalog(), solver::make_coin_solver, Unhurried());
     const Score best = BruteForce(problem).best();
     EXPECT_EQ(plan.served, best.served);
     EXPECT_EQ(plan.moved, best.moved);
@@ -230,8 +226,8 @@ TEST(PlanProperty, ThePlanIsTheBestOfAllAndItsStepsAreLegal) {
 TEST(Plan, TheSameInputGivesTheSamePlan) {
   base::SeededRandom random(7);
   const Problem problem = random_problem(random);
-  const Plan one = make_plan(problem, catalog(), solver::make_coin_solver, Always());
-  const Plan other = make_plan(problem, catalog(), solver::make_coin_solver, Always());
+  const Plan one = make_plan(problem, catalog(), solver::make_coin_solver, Unhurried());
+  const Plan other = make_plan(problem, catalog(), solver::make_coin_solver, Unhurried());
   ASSERT_EQ(one.layouts.size(), other.layouts.size());
   for (std::size_t i = 0; i < one.layouts.size(); ++i)
     EXPECT_EQ(one.layouts[i].target, other.layouts[i].target);

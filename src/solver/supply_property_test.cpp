@@ -10,14 +10,11 @@
 #include "base/random.h"
 #include "planning/supply.h"
 #include "solver/coin_solver.h"
+#include "solver/unhurried.h"
 
 namespace tessera::planning {
 namespace {
 
-class Always final : public Patience {
- public:
-  base::Duration left() const override { return std::chrono::seconds(60); }
-};
 class Never final : public Patience {
  public:
   base::Duration left() const override { return {}; }
@@ -80,9 +77,9 @@ Supply random_fleet(base::Random& random) {
 }
 
 /// Tries every number of GPUs for every cut, and every way to hand out their slices.
-class BruteForce {
+class SlowSupply {
  public:
-  explicit BruteForce(const Supply& supply) : supply_(supply) {}
+  explicit SlowSupply(const Supply& supply) : supply_(supply) {}
 
   std::optional<std::int64_t> least_cost() {
     // Every line alone needs at most 4 slices, so no more GPUs than lines x 4 are ever useful.
@@ -177,8 +174,8 @@ TEST(SupplyProperty, NothingCheaperServesEverything) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     base::SeededRandom random(seed);
     const Supply supply = random_purchase(random);
-    const SupplyAnswer answer = least_cost(supply, solver::make_coin_solver, Always());
-    const auto least = BruteForce(supply).least_cost();
+    const SupplyAnswer answer = least_cost(supply, solver::make_coin_solver, Unhurried());
+    const auto least = SlowSupply(supply).least_cost();
     ASSERT_EQ(answer.found, least.has_value());
     EXPECT_EQ(answer.impossible, !least.has_value());
     EXPECT_TRUE(answer.proven);
@@ -195,8 +192,8 @@ TEST(SupplyProperty, NothingServesMore) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     base::SeededRandom random(seed);
     const Supply supply = random_fleet(random);
-    const SupplyAnswer answer = most_served(supply, solver::make_coin_solver, Always());
-    const std::int64_t most = BruteForce(supply).most_served();
+    const SupplyAnswer answer = most_served(supply, solver::make_coin_solver, Unhurried());
+    const std::int64_t most = SlowSupply(supply).most_served();
     EXPECT_TRUE(answer.found);
     EXPECT_EQ(answer.figure, most);
     EXPECT_EQ(answer.bound, most);
@@ -210,7 +207,7 @@ TEST(SupplyProperty, WithoutPatienceTheBoundsHold) {
     base::SeededRandom random(seed);
     const Supply purchase = random_purchase(random);
     const SupplyAnswer bought = least_cost(purchase, solver::make_coin_solver, Never());
-    const auto least = BruteForce(purchase).least_cost();
+    const auto least = SlowSupply(purchase).least_cost();
     if (bought.found) {
       EXPECT_GE(bought.figure, least.value());
     }
@@ -219,7 +216,7 @@ TEST(SupplyProperty, WithoutPatienceTheBoundsHold) {
     }
     const Supply fleet = random_fleet(random);
     const SupplyAnswer served = most_served(fleet, solver::make_coin_solver, Never());
-    EXPECT_GE(served.bound, BruteForce(fleet).most_served());
+    EXPECT_GE(served.bound, SlowSupply(fleet).most_served());
   }
 }
 
@@ -231,7 +228,7 @@ TEST(Supply, AMillionSlotsAreCountedExactly) {
                                            {.offers = {{0, 1}, {1, 3}}, .cost = 1}}}},
                       .lines = {{.need = 1'000'000 * kSlot, .value = 1, .uses = {{.kind = 0}}},
                                 {.need = 300'000 * kSlot, .value = 1, .uses = {{.kind = 1}}}}};
-  const SupplyAnswer answer = least_cost(supply, solver::make_coin_solver, Always());
+  const SupplyAnswer answer = least_cost(supply, solver::make_coin_solver, Unhurried());
   // 100,000 GPUs for the second line leave 900,000 of the first: 128,572 more.
   EXPECT_EQ(answer.figure, 228'572);
   EXPECT_TRUE(answer.proven);

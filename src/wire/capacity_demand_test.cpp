@@ -16,12 +16,12 @@ const catalog::Catalog& catalog() {
   return built_in;
 }
 
-base::Result<control::CapacityDemand> read(const std::string& spec) {
+base::Result<control::CapacityDemand> read_demand(const std::string& spec) {
   return decode_capacity_demand("spec: " + spec, "demand.yaml", catalog());
 }
 
 TEST(CapacityDemand, ReadsEveryKey) {
-  const auto demand = read(R"({serviceLevel: 95%, demand: [
+  const auto demand = read_demand(R"({serviceLevel: 95%, demand: [
     {tier: production, memory: 18GiB, sms: 30, isolation: dedicated, count: 3, value: 2.5},
     {tier: development, memory: 10GB, arrivalsPerHour: 1.5, meanDuration: 2h},
     {tier: development, profile: 1g.10gb, arrivalsPerHour: 4, meanDuration: 30m,
@@ -54,7 +54,7 @@ TEST(CapacityDemand, ReadsEveryKey) {
 }
 
 TEST(CapacityDemand, HasTheDefaultsThatAreDocumented) {
-  const auto demand = read("{demand: [{tier: production, memory: 1GiB}]}");
+  const auto demand = read_demand("{demand: [{tier: production, memory: 1GiB}]}");
   ASSERT_TRUE(demand);
   EXPECT_EQ(demand->lines[0].count, 1);
   EXPECT_EQ(demand->lines[0].level, 990'000);
@@ -107,7 +107,7 @@ TEST(CapacityDemand, SaysWhereAndWhat) {
            {one + "}], timeSlicing: {oversubscription: {a: 0}}}",
             "spec.timeSlicing.oversubscription.a"},
            {one + "}], mig: {serves: [dedicated]}}", "spec.mig.serves"}}) {
-    const auto demand = read(wrong.spec);
+    const auto demand = read_demand(wrong.spec);
     ASSERT_FALSE(demand) << wrong.spec;
     EXPECT_TRUE(demand.error().where.ends_with(" " + wrong.where))
         << base::to_string(demand.error());
@@ -118,7 +118,7 @@ TEST(CapacityDemand, SaysWhereAndWhat) {
 
 TEST(CapacityDemand, LinesKnowWhereTheyStand) {
   const auto demand =
-      read("\n  demand:\n    - {tier: a, memory: 1GiB}\n    - {tier: b, memory: 2GiB}");
+      read_demand("\n  demand:\n    - {tier: a, memory: 1GiB}\n    - {tier: b, memory: 2GiB}");
   ASSERT_TRUE(demand);
   EXPECT_EQ(demand->lines[1].where, "demand.yaml:4 spec.demand[1]");
 }

@@ -19,8 +19,6 @@ using enum Presence;
 constexpr std::initializer_list<Isolation> kIsolations = {
     Isolation::kShared, Isolation::kLimited, Isolation::kVirtual, Isolation::kPartition,
     Isolation::kDedicated};
-constexpr std::initializer_list<Technology> kTechnologies = {
-    Technology::kTimeSlicing, Technology::kVgpu, Technology::kMig, Technology::kWhole};
 
 /// The techniques that keep a promise when a tier names none, cheapest first.
 std::vector<Technology> usual_technologies(Isolation isolation) {

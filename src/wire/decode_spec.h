@@ -1,5 +1,7 @@
 #pragma once
 
+#include <initializer_list>
+
 #include "catalog/gpu_model.h"
 #include "control/command.h"
 #include "fleet/pool.h"
@@ -11,6 +13,11 @@
 /// finishes it, and refuses what contradicts itself; the result means something only when the
 /// decoder is still ok().
 namespace tessera::wire {
+
+/// All that a document may name.
+inline constexpr std::initializer_list<catalog::Technology> kTechnologies = {
+    catalog::Technology::kTimeSlicing, catalog::Technology::kVgpu, catalog::Technology::kMig,
+    catalog::Technology::kWhole};
 
 tenancy::Tier decode_tier(Fields& spec, const std::string& name);
 tenancy::Team decode_team(Fields& spec, const std::string& name);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "fleet/gpu.h"
+#include "wire/decode_spec.h"
 #include "wire/decoder.h"
 #include "wire/document.h"
 
@@ -16,8 +17,6 @@ using catalog::Technology;
 using control::FleetAtHand;
 using control::GpuSituation;
 
-constexpr std::initializer_list<Technology> kTechnologies = {
-    Technology::kTimeSlicing, Technology::kVgpu, Technology::kMig, Technology::kWhole};
 constexpr std::int64_t kMostMemorySlices = 64;
 
 /// One slice of a Gpu object.

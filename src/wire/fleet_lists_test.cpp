@@ -16,7 +16,7 @@ FleetLists lists_of(const TestWorld& world) {
           .requests = all_objects(world.state(), "Request")};
 }
 
-control::FleetAtHand read(const FleetLists& lists) {
+control::FleetAtHand read_fleet(const FleetLists& lists) {
   auto fleet = read_fleet(lists, catalog::Catalog::built_in());
   EXPECT_TRUE(fleet) << to_string(fleet.error());
   return fleet ? std::move(*fleet) : control::FleetAtHand{};
@@ -40,7 +40,7 @@ TEST(FleetLists, SayWhatTheStateKnows) {
   world.ask(R"({"team":"speech","memory":"18GB","isolation":"virtual","duration":"8h"})");
   world.ask(R"({"team":"vision","memory":"70GB","isolation":"dedicated","duration":"8h"})");
   world.report_all();
-  const auto fleet = read(lists_of(world));
+  const auto fleet = read_fleet(lists_of(world));
   EXPECT_EQ(situations(fleet, false), situations(control::fleet_at_hand(world.state()), false));
   EXPECT_EQ(fleet.closed, 0);
   EXPECT_EQ(fleet.tiers, world.state().tiers());
@@ -51,7 +51,7 @@ TEST(FleetLists, AGpuThatIsNotReadyIsLeftOut) {
   FleetLists lists = lists_of(world);
   lists.gpus[0]["status"]["state"] = "cordoned";
   lists.gpus[1]["status"]["health"] = "quarantined";
-  EXPECT_EQ(read(lists).closed, 2);
+  EXPECT_EQ(read_fleet(lists).closed, 2);
 }
 
 TEST(FleetLists, ALeaseMovesWhereItsTierLetsIt) {
@@ -63,7 +63,7 @@ TEST(FleetLists, ALeaseMovesWhereItsTierLetsIt) {
     FleetLists lists = lists_of(world);
     for (Json& tier : lists.tiers) tier["spec"]["movable"] = movable;
     catalog::Layout pinned = 0, held = 0;
-    for (const auto& gpus : read(lists).gpus) {
+    for (const auto& gpus : read_fleet(lists).gpus) {
       held |= gpus.each.occupancy.held;
       pinned |= gpus.each.pinned;
     }
@@ -72,7 +72,7 @@ TEST(FleetLists, ALeaseMovesWhereItsTierLetsIt) {
     // A part of a host goes with it: it stays.
     lists.requests[0]["spec"]["cpu"] = "2";
     pinned = 0;
-    for (const auto& gpus : read(lists).gpus) pinned |= gpus.each.pinned;
+    for (const auto& gpus : read_fleet(lists).gpus) pinned |= gpus.each.pinned;
     EXPECT_EQ(pinned, held);
   }
 }
