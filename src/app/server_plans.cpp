@@ -40,12 +40,23 @@ Result<Json> demand_of(const std::string& want) {
   return Json{{profile ? "profile" : "memory", what}, {"count", count}};
 }
 
+Json forecast_wish_of(const ServerPlanOptions& options) {
+  Json wish = Json::object();
+  if (options.percentile) wish["percentile"] = *options.percentile;
+  if (!options.over.empty()) wish["over"] = options.over;
+  if (!options.at.empty()) wish["at"] = options.at;
+  if (!options.ahead.empty()) wish["for"] = options.ahead;
+  if (options.headroom) wish["headroom"] = *options.headroom;
+  return wish;
+}
+
 Result<Json> order_of(const ServerPlanOptions& options) {
   Json order{{"waiting", !options.no_waiting}, {"demand", Json::array()}};
   if (!options.time_limit.empty()) order["timeLimit"] = options.time_limit;
   if (options.spare >= 0) order["spareGpus"] = options.spare;
   if (options.max_parallel >= 0) order["maxParallel"] = options.max_parallel;
   if (!options.pool.empty()) order["pool"] = options.pool;
+  if (options.from_history) order["forecast"] = forecast_wish_of(options);
   for (const auto& want : options.wants) {
     auto demand = demand_of(want);
     if (!demand) return demand;
@@ -76,8 +87,26 @@ void print_table(const Table& table) {
   if (!table.empty()) fmt::print("{}\n", table.text());
 }
 
+/// What is expected, and from what that follows.
+void print_forecast(const Json& forecast) {
+  Table lines({"TIER", "SIZE", "HELD", "WAITING", "P" + text_at(forecast, "percentile"), "EXPECTED",
+               "MORE"});
+  for (const Json& one : forecast.at("lines"))
+    lines.add({text_at(one, "tier"), text_at(one, "size"), text_at(one, "held"),
+               text_at(one, "waiting"), text_at(one, "usual"), text_at(one, "expected"),
+               text_at(one, "more")});
+  if (const Json& other = forecast.at("other"); other.at("expected") != 0)
+    lines.add({"(other)", "(any)", text_at(other, "now"), "", text_at(other, "usual"),
+               text_at(other, "expected"), ""});
+  print_table(lines);
+  fmt::print("Expected from {} to {}: {}, headroom {}.\n\n", text_at(forecast, "from"),
+             text_at(forecast, "until"), text_at(forecast, "message"),
+             text_at(forecast, "headroom"));
+}
+
 void print_plan(const Json& plan) {
   const Json& status = plan.at("status");
+  if (const Json& expected = status.at("forecast"); !expected.is_null()) print_forecast(expected);
   Table demand({"DEMAND", "ITEMS", "SERVED"});
   for (const Json& one : status.at("demand"))
     demand.add({text_at(one, "text"), text_at(one, "count"), text_at(one, "served")});

@@ -9,6 +9,7 @@
 #include "base/reason.h"
 #include "base/time.h"
 #include "catalog/layout.h"
+#include "control/forecast.h"
 #include "fleet/slice.h"
 #include "request/request.h"
 
@@ -162,7 +163,8 @@ struct Plan {
   std::vector<PlannedMove> moves;  ///< in order
   std::vector<PlannedGrant> grants;
   std::vector<PlannedDemand> demands;
-  std::vector<std::string> notes;  ///< what could not be planned for, for people
+  std::vector<std::string> notes;    ///< what could not be planned for, for people
+  std::optional<Forecast> forecast;  ///< what was expected, if that was asked for
 
   static void fields(auto& self, auto&& visit) {
     visit("id", self.id);
@@ -182,6 +184,7 @@ struct Plan {
     visit("grants", self.grants);
     visit("demands", self.demands);
     visit("notes", self.notes);
+    visit("forecast", self.forecast);
   }
 };
 

@@ -58,6 +58,7 @@ State State::clone() const {
   copy.report_order_ = report_order_;
   copy.next_plan_ = next_plan_;
   copy.plans_ = plans_;
+  copy.history_ = history_;
   copy.rebuild();
   return copy;
 }
@@ -199,10 +200,12 @@ void State::rebuild() {
   request_timers_.clear();
   token_by_digest_.clear();
   request_by_key_.clear();
+  history_.clear_levels();
   for (const auto& [name, token] : tokens_) token_by_digest_[token.digest] = name;
   for (const auto& [id, request] : requests_) {
     file(request);
     file_key(request);
+    history_.count(asked_by(request));
   }
   for (const auto& [id, lease] : leases_) refile(lease, {}, file_of(lease));
 }

@@ -1,3 +1,4 @@
+#include "wire/forecast_object.h"
 #include "wire/message.h"
 #include "wire/plan_resource.h"
 #include "wire/wished_demand.h"
@@ -21,6 +22,8 @@ void read_order(Fields& fields, PlanOrder& order) {
   }
   if (const Value* waiting = fields.take("waiting"))
     decoder.flag(*waiting, "waiting", order.wish.waiting);
+  if (const Value* forecast = fields.take("forecast"))
+    order.wish.forecast = read_forecast_wish(*forecast, fields.path_of("forecast"), decoder);
   fields.whole("spareGpus", 0, 10'000'000, order.wish.spare);
   fields.whole("maxParallel", 0, 100'000, order.wish.max_parallel);
   fields.name("pool", order.wish.pool);

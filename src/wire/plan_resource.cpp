@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "wire/forecast_object.h"
 #include "wire/slice_json.h"
 
 namespace tessera::wire {
@@ -69,6 +70,7 @@ class PlanView {
             {"gpus", gpus()},
             {"moves", moves()},
             {"grants", grants()},
+            {"forecast", plan_.forecast ? forecast_json(*plan_.forecast) : Json(nullptr)},
             {"notes", plan_.notes}};
   }
 

@@ -22,7 +22,7 @@ struct PlanOrder {
 /// The longest that one plan may be thought about.
 inline constexpr base::Duration kLongestPlanning = std::chrono::seconds(60);
 
-/// {"demand","waiting","spareGpus","maxParallel","timeLimit","pool"}, all optional; an empty body
+/// {"demand","waiting","forecast","spareGpus","maxParallel","timeLimit","pool"}, all optional; an empty body
 /// stands for {}.
 base::Result<PlanOrder> decode_plan_order(std::string_view json, Limits limits = {});
 
