@@ -20,6 +20,7 @@ struct NamedPlan {
   std::string name;
   bool dry_run = false;
   bool watch = false;
+  std::string window;
   Format format = Format::kTable;
 };
 
@@ -135,9 +136,14 @@ void print_plan(const Json& plan) {
 void print_state(const Json& plan) {
   const auto name = text_at(plan, "metadata.name");
   const auto message = text_at(plan, "status.message");
-  fmt::print("{} is {}: {} of {} moves done{}\n", name.empty() ? "the plan" : name,
-             text_at(plan, "status.state"), text_at(plan, "status.progress.done"),
-             text_at(plan, "status.progress.moves"), message.empty() ? "" : "; " + message);
+  const auto window = text_at(plan, "status.window.opens");
+  fmt::print("{} is {}{}: {} of {} moves done{}\n", name.empty() ? "the plan" : name,
+             text_at(plan, "status.state"),
+             window.empty() ? ""
+                            : fmt::format(" (window {} to {} UTC)", window,
+                                          text_at(plan, "status.window.closes")),
+             text_at(plan, "status.progress.done"), text_at(plan, "status.progress.moves"),
+             message.empty() ? "" : "; " + message);
 }
 
 void print(const Json& plan, Format format) {
@@ -189,7 +195,8 @@ int follow(client::Connection& connection, Json plan, Format format) {
     const auto seen = text_at(plan, "status.state") + text_at(plan, "status.progress.done");
     if (table && seen != told) print_state(plan);
     told = seen;
-    if (text_at(plan, "status.state") != "applying") break;
+    const auto state = text_at(plan, "status.state");
+    if (state != "applying" && state != "scheduled") break;
     std::this_thread::sleep_for(500ms);
     auto next = fetch(connection, {.target = target_of(text_at(plan, "metadata.name"))});
     if (!next) return refuse(next.error());
@@ -202,8 +209,10 @@ int follow(client::Connection& connection, Json plan, Format format) {
 int act(Program& program, const NamedPlan& options, std::string_view verb) {
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
-  const auto answer = fetch(
-      **connection, {.method = "POST", .target = target_of(options.name, verb, options.dry_run)});
+  const Json body = options.window.empty() ? Json::object() : Json{{"window", options.window}};
+  const auto answer = fetch(**connection, {.method = "POST",
+                                           .target = target_of(options.name, verb, options.dry_run),
+                                           .body = body.dump()});
   if (!answer) return refuse(answer.error());
   if (options.watch && !options.dry_run) return follow(**connection, *answer, options.format);
   if (options.format == Format::kTable || options.format == Format::kWide)
@@ -252,6 +261,10 @@ void add_server_plan_commands(Program& program, CLI::App& plan) {
   const auto [apply, options] =
       add("apply", "Start what a plan says", true,
           [](Program& of, const NamedPlan& named) { return act(of, named, "apply"); });
+  apply
+      ->add_option("--window", options->window,
+                   "Only in the next such time, in UTC: \"Sat 02:00-06:00\"")
+      ->type_name("WHEN");
   apply->add_flag("--watch,-w", options->watch, "Stay until it has ended; exit code 1 if it stops");
   apply->add_flag("--dry-run", options->dry_run, "Only say whether it could be applied now");
   add("abort", "Stop a plan where it is, or withdraw it", true,

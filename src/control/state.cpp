@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "control/plan_window.h"
 
 namespace tessera::control {
 namespace {
@@ -114,7 +115,10 @@ std::optional<Instant> State::next_due() const {
   if (!request_timers_.empty())
     next = std::min(next.value_or(Instant::max()), request_timers_.front().first);
   if (const auto* plan = applying())
-    next = std::min(next.value_or(Instant::max()), plan->progressed + kPlanPatience);
+    next = std::min(
+        {next.value_or(Instant::max()), plan->progressed + kPlanPatience, cut_short_at(*plan)});
+  if (const auto window = next_window(*this))
+    next = std::min(next.value_or(Instant::max()), *window);
   return next;
 }
 

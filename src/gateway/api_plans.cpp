@@ -100,7 +100,9 @@ void Api::history(const CallPtr& call) {
 void Api::apply_plan(const CallPtr& call) {
   const auto id = plan_of(*call);
   if (!id) return call->refuse(id.error());
-  write_object(call, control::ApplyPlan{*id});
+  const auto window = wire::decode_plan_window(call->request().body, {.bytes = options_.max_body});
+  if (!window) return call->refuse(window.error());
+  write_object(call, control::ApplyPlan{*id, *window});
 }
 
 void Api::abort_plan(const CallPtr& call) {
