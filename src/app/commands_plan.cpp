@@ -97,6 +97,22 @@ base::Result<void> plan(const PlanOptions& options) {
   return {};
 }
 
+void add_forecast_options(CLI::App& command, CLI::Option& from_server, ServerPlanOptions& server) {
+  auto* from_history = command.add_flag("--from-history", server.from_history,
+                                        "Also make room for what is usually asked for");
+  from_history->needs(&from_server);
+  const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
+    return command.add_option(name, value, what)->needs(from_history)->type_name(type);
+  };
+  add("--percentile", server.percentile, "Of the past hours, by nearest rank (default: 95)", "N")
+      ->check(CLI::Range(1, 100));
+  add("--over", server.over, "How far to look back, at most 5w (default: 4w)", "TIME");
+  add("--at", server.at, "The hour that matters, in UTC: \"Sat 02:00\" (default: now)", "WHEN");
+  add("--for", server.ahead, "How far to look ahead from there (default: 4h)", "TIME");
+  add("--headroom", server.headroom, "What to multiply by, e.g. 1.2 (default: 1)", "FACTOR")
+      ->check(CLI::Range(0.0, 10.0));
+}
+
 }  // namespace
 
 void add_plan_command(Program& program) {
@@ -136,6 +152,7 @@ void add_plan_command(Program& program) {
       ->type_name("N");
   command->add_flag("--no-waiting", server->no_waiting, "Leave the requests that wait aside")
       ->needs(from_server);
+  add_forecast_options(*command, *from_server, *server);
   command->add_flag("--dry-run", server->dry_run, "Compute the plan and do not store it")
       ->needs(from_server);
   add_format_option(*command, options->format);

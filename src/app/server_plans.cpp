@@ -20,6 +20,7 @@ struct NamedPlan {
   std::string name;
   bool dry_run = false;
   bool watch = false;
+  std::string window;
   Format format = Format::kTable;
 };
 
@@ -40,12 +41,23 @@ Result<Json> demand_of(const std::string& want) {
   return Json{{profile ? "profile" : "memory", what}, {"count", count}};
 }
 
+Json forecast_wish_of(const ServerPlanOptions& options) {
+  Json wish = Json::object();
+  if (options.percentile) wish["percentile"] = *options.percentile;
+  if (!options.over.empty()) wish["over"] = options.over;
+  if (!options.at.empty()) wish["at"] = options.at;
+  if (!options.ahead.empty()) wish["for"] = options.ahead;
+  if (options.headroom) wish["headroom"] = *options.headroom;
+  return wish;
+}
+
 Result<Json> order_of(const ServerPlanOptions& options) {
   Json order{{"waiting", !options.no_waiting}, {"demand", Json::array()}};
   if (!options.time_limit.empty()) order["timeLimit"] = options.time_limit;
   if (options.spare >= 0) order["spareGpus"] = options.spare;
   if (options.max_parallel >= 0) order["maxParallel"] = options.max_parallel;
   if (!options.pool.empty()) order["pool"] = options.pool;
+  if (options.from_history) order["forecast"] = forecast_wish_of(options);
   for (const auto& want : options.wants) {
     auto demand = demand_of(want);
     if (!demand) return demand;
@@ -76,8 +88,26 @@ void print_table(const Table& table) {
   if (!table.empty()) fmt::print("{}\n", table.text());
 }
 
+/// What is expected, and from what that follows.
+void print_forecast(const Json& forecast) {
+  Table lines({"TIER", "SIZE", "HELD", "WAITING", "P" + text_at(forecast, "percentile"), "EXPECTED",
+               "MORE"});
+  for (const Json& one : forecast.at("lines"))
+    lines.add({text_at(one, "tier"), text_at(one, "size"), text_at(one, "held"),
+               text_at(one, "waiting"), text_at(one, "usual"), text_at(one, "expected"),
+               text_at(one, "more")});
+  if (const Json& other = forecast.at("other"); other.at("expected") != 0)
+    lines.add({"(other)", "(any)", text_at(other, "now"), "", text_at(other, "usual"),
+               text_at(other, "expected"), ""});
+  print_table(lines);
+  fmt::print("Expected from {} to {}: {}, headroom {}.\n\n", text_at(forecast, "from"),
+             text_at(forecast, "until"), text_at(forecast, "message"),
+             text_at(forecast, "headroom"));
+}
+
 void print_plan(const Json& plan) {
   const Json& status = plan.at("status");
+  if (const Json& expected = status.at("forecast"); !expected.is_null()) print_forecast(expected);
   Table demand({"DEMAND", "ITEMS", "SERVED"});
   for (const Json& one : status.at("demand"))
     demand.add({text_at(one, "text"), text_at(one, "count"), text_at(one, "served")});
@@ -106,9 +136,14 @@ void print_plan(const Json& plan) {
 void print_state(const Json& plan) {
   const auto name = text_at(plan, "metadata.name");
   const auto message = text_at(plan, "status.message");
-  fmt::print("{} is {}: {} of {} moves done{}\n", name.empty() ? "the plan" : name,
-             text_at(plan, "status.state"), text_at(plan, "status.progress.done"),
-             text_at(plan, "status.progress.moves"), message.empty() ? "" : "; " + message);
+  const auto window = text_at(plan, "status.window.opens");
+  fmt::print("{} is {}{}: {} of {} moves done{}\n", name.empty() ? "the plan" : name,
+             text_at(plan, "status.state"),
+             window.empty() ? ""
+                            : fmt::format(" (window {} to {} UTC)", window,
+                                          text_at(plan, "status.window.closes")),
+             text_at(plan, "status.progress.done"), text_at(plan, "status.progress.moves"),
+             message.empty() ? "" : "; " + message);
 }
 
 void print(const Json& plan, Format format) {
@@ -160,7 +195,8 @@ int follow(client::Connection& connection, Json plan, Format format) {
     const auto seen = text_at(plan, "status.state") + text_at(plan, "status.progress.done");
     if (table && seen != told) print_state(plan);
     told = seen;
-    if (text_at(plan, "status.state") != "applying") break;
+    const auto state = text_at(plan, "status.state");
+    if (state != "applying" && state != "scheduled") break;
     std::this_thread::sleep_for(500ms);
     auto next = fetch(connection, {.target = target_of(text_at(plan, "metadata.name"))});
     if (!next) return refuse(next.error());
@@ -173,8 +209,10 @@ int follow(client::Connection& connection, Json plan, Format format) {
 int act(Program& program, const NamedPlan& options, std::string_view verb) {
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
-  const auto answer = fetch(
-      **connection, {.method = "POST", .target = target_of(options.name, verb, options.dry_run)});
+  const Json body = options.window.empty() ? Json::object() : Json{{"window", options.window}};
+  const auto answer = fetch(**connection, {.method = "POST",
+                                           .target = target_of(options.name, verb, options.dry_run),
+                                           .body = body.dump()});
   if (!answer) return refuse(answer.error());
   if (options.watch && !options.dry_run) return follow(**connection, *answer, options.format);
   if (options.format == Format::kTable || options.format == Format::kWide)
@@ -223,6 +261,10 @@ void add_server_plan_commands(Program& program, CLI::App& plan) {
   const auto [apply, options] =
       add("apply", "Start what a plan says", true,
           [](Program& of, const NamedPlan& named) { return act(of, named, "apply"); });
+  apply
+      ->add_option("--window", options->window,
+                   "Only in the next such time, in UTC: \"Sat 02:00-06:00\"")
+      ->type_name("WHEN");
   apply->add_flag("--watch,-w", options->watch, "Stay until it has ended; exit code 1 if it stops");
   apply->add_flag("--dry-run", options->dry_run, "Only say whether it could be applied now");
   add("abort", "Stop a plan where it is, or withdraw it", true,

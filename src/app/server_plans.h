@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include <CLI/CLI.hpp>
 
 #include "app/commands.h"
@@ -17,6 +19,12 @@ struct ServerPlanOptions {
   std::string pool;
   std::int64_t max_parallel = -1;  ///< below 0: the server's choice
   bool no_waiting = false;
+  bool from_history = false;  ///< also plan for what is expected, as the next five say
+  std::optional<int> percentile;
+  std::string over;
+  std::string at;
+  std::string ahead;
+  std::optional<double> headroom;
   bool dry_run = false;
   Format format = Format::kTable;
 };

@@ -45,7 +45,8 @@ namespace tessera::base {
   /* the queue is no place to keep it */                                                  \
   X(kQueueFull, "QueueFull") /* the team has as many requests waiting as it may */        \
   /* a plan */                                                                            \
-  X(kPlanOutdated, "PlanOutdated") /* what it rests on has changed since */
+  X(kPlanOutdated, "PlanOutdated") /* what it rests on has changed since */               \
+  X(kWindowClosed, "WindowClosed") /* its window closed before it was done */
 
 enum class Reason : std::uint8_t {
 #define X(name, text) name,

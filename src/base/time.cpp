@@ -16,6 +16,8 @@ struct Unit {
 };
 constexpr std::array<Unit, 5> kUnits = {
     {{"d", 24h}, {"h", 1h}, {"m", 1min}, {"s", 1s}, {"ms", 1ms}}};
+/// Read, but never written: what is longer than a day is clearer in days.
+constexpr Unit kWeek{"w", 24h * 7};
 constexpr Duration kLongest = 24h * 3660;
 
 std::unexpected<Error> bad_duration(std::string_view text) {
@@ -37,7 +39,7 @@ Result<Duration> parse_duration(std::string_view text) {
     text.remove_prefix(static_cast<std::size_t>(next - text.data()));
     const auto end = text.find_first_of("0123456789");
     const std::string_view name = text.substr(0, end);
-    const Unit* unit = nullptr;
+    const Unit* unit = name == kWeek.name ? &kWeek : nullptr;
     for (const auto& candidate : kUnits)
       if (candidate.name == name) unit = &candidate;
     if (unit == nullptr || count > kLongest / unit->length) return bad_duration(whole);

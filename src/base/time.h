@@ -21,8 +21,8 @@ class Clock {
   virtual Instant now() const = 0;
 };
 
-/// Parses "8h", "90m", "2d", "1h30m", "45s". Errors: kInvalidQuantity (no unit, sign, above 10
-/// years).
+/// Parses "8h", "90m", "2d", "4w", "1h30m", "45s". Errors: kInvalidQuantity (no unit, sign, above
+/// 10 years).
 Result<Duration> parse_duration(std::string_view text);
 /// The two largest units that are not zero: "8h", "1h30m", "2d4h", "45s", "350ms".
 std::string to_string(Duration duration);

@@ -210,6 +210,50 @@ std::optional<LeaseGranted> planned_grant(const State& state, const PlannedGrant
   return std::nullopt;
 }
 
+base::Error changed(const Plan& plan, Reason reason, const std::string& what) {
+  return {reason, what, "plan-" + std::to_string(plan.id.value()), "compute a new plan"};
+}
+
+std::optional<base::Error> outdated_gpu(const State& state, const Plan& plan,
+                                        const PlannedGpu& planned) {
+  if (planned.gpu.value() >= state.fleet().gpus().size())
+    return changed(plan, Reason::kUnknownObject, "the plan names a GPU that does not exist");
+  if (const auto found = obstacle_on(state, planned.gpu))
+    return changed(plan, Reason::kPlanOutdated, found->message);
+  std::vector<std::uint64_t> held;
+  for (const auto& slice : state.fleet().gpu(planned.gpu).slices)
+    if (slice.phase != SlicePhase::kIdle) held.push_back(slice.generation);
+  if (held == planned.held) return std::nullopt;
+  return changed(plan, Reason::kPlanOutdated,
+                 "leases have come to GPU " + state.fleet().gpu_name(planned.gpu) +
+                     " or gone from it since revision " + std::to_string(plan.revision));
+}
+
+std::optional<base::Error> outdated_move(const State& state, const Plan& plan,
+                                         const PlannedMove& move) {
+  const auto* lease = state.find(move.lease);
+  const auto name = "lease-" + std::to_string(move.lease.value());
+  if (lease == nullptr || lease->state > request::LeaseState::kExpiring ||
+      lease->state == request::LeaseState::kProvisioning || lease->slices.size() != 1 ||
+      lease->arriving)
+    return changed(plan, Reason::kPlanOutdated, name + " cannot be moved now");
+  const auto& at = lease->slices.front();
+  if (at.gpu != move.from || at.shape != fleet::SliceShape(MigSlice{move.from_instance}))
+    return changed(plan, Reason::kPlanOutdated, name + " is somewhere else now");
+  if (const auto found = obstacle_of(state, *lease))
+    return changed(plan, Reason::kPlanOutdated, found->message);
+  return std::nullopt;
+}
+
+/// What a plan whose moves are over has come to.
+PlanEnded end_of(const Plan& plan) {
+  if (!plan.cut_short) return {plan.id, PlanState::kDone, {}, {}};
+  const auto done = std::ranges::count(plan.moves, MovePhase::kDone, &PlannedMove::phase);
+  return {plan.id, PlanState::kAborted, Reason::kWindowClosed,
+          "its window closed with " + std::to_string(done) + " of " +
+              std::to_string(plan.moves.size()) + " moves done"};
+}
+
 }  // namespace
 
 Events stop_plan(const State& state, const Plan& plan, PlanState as, std::optional<Reason> reason,
@@ -223,40 +267,29 @@ Events stop_plan(const State& state, const Plan& plan, PlanState as, std::option
 }
 
 std::optional<base::Error> outdated(const State& state, const Plan& plan) {
-  const auto changed = [&](Reason reason, const std::string& what) {
-    return base::Error{reason, what, "plan-" + std::to_string(plan.id.value()),
-                       "compute a new plan"};
+  return outdated_parts(state, plan).first;
+}
+
+Outdated outdated_parts(const State& state, const Plan& plan) {
+  Outdated found;
+  std::set<GpuIndex> gpus;
+  const auto take = [&](std::optional<base::Error> error, std::initializer_list<GpuIndex> of) {
+    if (!error) return;
+    gpus.insert(of);
+    if (!found.first) found.first = std::move(error);
   };
-  for (const auto& planned : plan.gpus) {
-    if (planned.gpu.value() >= state.fleet().gpus().size())
-      return changed(Reason::kUnknownObject, "the plan names a GPU that does not exist");
-    if (const auto found = obstacle_on(state, planned.gpu))
-      return changed(Reason::kPlanOutdated, found->message);
-    const auto& gpu = state.fleet().gpu(planned.gpu);
-    std::vector<std::uint64_t> held;
-    for (const auto& slice : gpu.slices)
-      if (slice.phase != SlicePhase::kIdle) held.push_back(slice.generation);
-    if (held != planned.held)
-      return changed(Reason::kPlanOutdated,
-                     "leases have come to GPU " + state.fleet().gpu_name(planned.gpu) +
-                         " or gone from it since revision " + std::to_string(plan.revision));
-  }
+  for (const auto& planned : plan.gpus) take(outdated_gpu(state, plan, planned), {planned.gpu});
   std::set<LeaseId> seen;
-  for (const auto& move : plan.moves) {
-    if (!seen.insert(move.lease).second) continue;  // it goes on from where the plan parks it
-    const auto* lease = state.find(move.lease);
-    const auto name = "lease-" + std::to_string(move.lease.value());
-    if (lease == nullptr || lease->state > request::LeaseState::kExpiring ||
-        lease->state == request::LeaseState::kProvisioning || lease->slices.size() != 1 ||
-        lease->arriving)
-      return changed(Reason::kPlanOutdated, name + " cannot be moved now");
-    const auto& at = lease->slices.front();
-    if (at.gpu != move.from || at.shape != fleet::SliceShape(MigSlice{move.from_instance}))
-      return changed(Reason::kPlanOutdated, name + " is somewhere else now");
-    if (const auto found = obstacle_of(state, *lease))
-      return changed(Reason::kPlanOutdated, found->message);
+  for (const auto& move : plan.moves)
+    if (seen.insert(move.lease).second)  // later ones go on from where the plan parks it
+      take(outdated_move(state, plan, move), {move.from, move.to});
+  for (std::size_t before = 0; before != gpus.size();) {
+    before = gpus.size();
+    for (const auto& move : plan.moves)
+      if (gpus.contains(move.from) || gpus.contains(move.to)) gpus.insert({move.from, move.to});
   }
-  return std::nullopt;
+  found.gpus.assign(gpus.begin(), gpus.end());
+  return found;
 }
 
 void advance_plan(State& state, Instant now, Events& events) {
@@ -274,6 +307,7 @@ void advance_plan(State& state, Instant now, Events& events) {
                               "nothing has moved for " + base::to_string(kPlanPatience)));
   if (const auto found = obstacle_in(state, *plan))
     return take_all(stop_plan(state, *plan, PlanState::kStopped, found->reason, found->message));
+  if (cut_short_at(*plan) <= now) take(PlanCutShort{plan->id});
   take_all(Starter(state, *plan).begin());
   if (auto finished = finished_gpus(state, *plan); !finished.empty()) {
     const std::set<GpuIndex> released(finished.begin(), finished.end());
@@ -284,7 +318,7 @@ void advance_plan(State& state, Instant now, Events& events) {
   }
   const bool left = std::ranges::any_of(
       plan->moves, [](const PlannedMove& move) { return unfinished(move.phase); });
-  if (!left) take(PlanEnded{plan->id, PlanState::kDone, {}, {}});
+  if (!left) take(end_of(*plan));
 }
 
 }  // namespace tessera::control

@@ -10,6 +10,14 @@ namespace tessera::control {
 /// Nothing where all is as it was.
 std::optional<base::Error> outdated(const State& state, const Plan& plan);
 
+/// The parts of a plan that no longer hold: its outdated GPUs, and all that moves connect with
+/// them.
+struct Outdated {
+  std::vector<GpuIndex> gpus;        ///< by rising index
+  std::optional<base::Error> first;  ///< what was found first
+};
+Outdated outdated_parts(const State& state, const Plan& plan);
+
 /// What ends a plan that is being applied: what is on its way is taken back first.
 Events stop_plan(const State& state, const Plan& plan, PlanState as, std::optional<Reason> reason,
                  const std::string& message);

@@ -136,6 +136,7 @@ class Applier {
     const auto [at, fresh] = s_.requests_.emplace(id, event.request);
     s_.file(at->second);
     s_.file_key(at->second);
+    s_.history_.change({}, asked_by(at->second), at_);
     if (s_.demand_.observe(event.request.need, event.request.tier)) retune();
   }
 
@@ -278,9 +279,11 @@ class Applier {
     auto& request = found->second;
     s_.unfile(request);
     const bool had_ended = request::terminal(request.state);
+    const auto asked = asked_by(request);
     change(request);
     if (!had_ended && request::terminal(request.state)) request.ended = at_;
     s_.file(request);
+    s_.history_.change(asked, asked_by(request), at_);
   }
 
   template <class Change>

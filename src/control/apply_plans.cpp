@@ -11,7 +11,9 @@ void PlanChanges::operator()(const PlanPut& event) {
   s_.next_plan_ = event.plan.id.next();
   s_.plans_.emplace(event.plan.id, event.plan);
   for (auto it = s_.plans_.begin(); s_.plans_.size() > kPlansKept && it != s_.plans_.end();)
-    it = it->second.state == PlanState::kApplying ? std::next(it) : s_.plans_.erase(it);
+    it = it->second.state == PlanState::kApplying || it->second.state == PlanState::kScheduled
+             ? std::next(it)
+             : s_.plans_.erase(it);
 }
 
 void PlanChanges::operator()(const PlanStarted& event) {
@@ -20,7 +22,27 @@ void PlanChanges::operator()(const PlanStarted& event) {
   started.state = PlanState::kApplying;
   started.started = started.progressed = at_;
   s_.applying_ = event.plan;
-  for (const auto& planned : started.gpus) mark(planned.gpu, true);
+  const auto left_out = [&](GpuIndex gpu) {
+    return std::ranges::binary_search(event.left_out, gpu);
+  };
+  for (const auto& planned : started.gpus)
+    if (!left_out(planned.gpu)) mark(planned.gpu, true);
+  for (auto& move : started.moves)
+    if (left_out(move.from) || left_out(move.to)) move.phase = MovePhase::kSkipped;
+}
+
+void PlanChanges::operator()(const PlanScheduled& event) {
+  auto& scheduled = plan(event.plan);
+  scheduled.state = PlanState::kScheduled;
+  scheduled.opens = event.opens;
+  scheduled.closes = event.closes;
+}
+
+void PlanChanges::operator()(const PlanCutShort& event) {
+  auto& cut = plan(event.plan);
+  cut.cut_short = true;
+  for (auto& move : cut.moves)
+    if (move.phase == MovePhase::kWaiting) move.phase = MovePhase::kSkipped;
 }
 
 void PlanChanges::operator()(const PlanAdvanced& event) {

@@ -15,6 +15,8 @@ class PlanChanges {
   void operator()(const PlanStarted& event);
   void operator()(const PlanAdvanced& event);
   void operator()(const PlanEnded& event);
+  void operator()(const PlanScheduled& event);
+  void operator()(const PlanCutShort& event);
   void operator()(const LeaseMoving& event);
   void operator()(const LeaseMoved& event);
   void operator()(const LeaseStays& event);

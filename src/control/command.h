@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/time.h"
+#include "base/week.h"
 #include "control/plan.h"
 #include "fleet/node_protocol.h"
 #include "fleet/pool.h"
@@ -103,9 +105,11 @@ struct Release {
 struct PutPlan {
   Plan plan;
 };
-/// Starts what the plan says. Refused when what it rests on has changed since it was computed.
+/// Starts what the plan says, at once or, with a window, as soon as that is open. Refused when what
+/// it rests on has changed since it was computed.
 struct ApplyPlan {
   PlanId plan;
+  std::optional<base::WeekWindow> window = std::nullopt;
 };
 /// Stops a plan where it is, or withdraws it.
 struct AbortPlan {

@@ -76,7 +76,7 @@ class Decider {
   Decision operator()(const PutPlan& command) const {
     return decide_plan(state_, command, actor_, now_);
   }
-  Decision operator()(const ApplyPlan& command) const { return decide_plan(state_, command); }
+  Decision operator()(const ApplyPlan& command) const { return decide_plan(state_, command, now_); }
   Decision operator()(const AbortPlan& command) const {
     return decide_plan(state_, command, actor_);
   }

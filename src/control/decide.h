@@ -65,7 +65,7 @@ Decision decide_restore(const State& state, const Restore& command);
 
 // decide_plans.cpp
 Decision decide_plan(const State& state, const PutPlan& command, const Actor& actor, Instant now);
-Decision decide_plan(const State& state, const ApplyPlan& command);
+Decision decide_plan(const State& state, const ApplyPlan& command, Instant now);
 Decision decide_plan(const State& state, const AbortPlan& command, const Actor& actor);
 
 /// A refusal that names what does not exist.

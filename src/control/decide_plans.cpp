@@ -46,6 +46,8 @@ Decision decide_plan(const State& state, const PutPlan& command, const Actor& ac
   plan.author = actor.name;
   plan.made = now;
   plan.state = PlanState::kProposed;
+  plan.opens = plan.closes = {};
+  plan.cut_short = false;
   if (auto error = outdated(state, plan)) return std::unexpected(std::move(*error));
   if (!well_formed(state, plan))
     return fail(Reason::kInvalidLayout, "the plan names places that its GPUs do not have", {},
@@ -55,25 +57,49 @@ Decision decide_plan(const State& state, const PutPlan& command, const Actor& ac
   return events;
 }
 
-Decision decide_plan(const State& state, const ApplyPlan& command) {
+namespace {
+
+/// Why a plan that waits to be applied cannot be, whenever that is to happen.
+std::optional<base::Error> unusable(const State& state, const Plan& plan) {
+  if (plan.figures.forced_restarts > 0)
+    return base::Error{Reason::kConflict,
+                       name_of_plan(plan.id) + " would have to stop " +
+                           std::to_string(plan.figures.forced_restarts) +
+                           " leases before there is room to move them",
+                       {},
+                       "compute a plan with spare GPUs"};
+  return outdated(state, plan);
+}
+
+Decision schedule(const State& state, const Plan& plan, const base::WeekWindow& window,
+                  Instant now) {
+  const auto scheduled = std::ranges::count_if(state.plans(), [&](const auto& entry) {
+    return entry.first != plan.id && entry.second.state == PlanState::kScheduled;
+  });
+  if (static_cast<std::size_t>(scheduled) >= kPlansScheduled)
+    return fail(Reason::kConflict,
+                std::to_string(kPlansScheduled) + " plans are waiting for their windows", {},
+                "abort one of them");
+  const auto opening = base::next_opening(window, now);
+  return Events{PlanScheduled{plan.id, opening.opens, opening.closes}};
+}
+
+}  // namespace
+
+Decision decide_plan(const State& state, const ApplyPlan& command, Instant now) {
   const auto* plan = state.find(command.plan);
   if (plan == nullptr) return unknown("plan", name_of_plan(command.plan));
   if (plan->state == PlanState::kApplying) return Events{};
-  if (plan->state != PlanState::kProposed)
+  if (ended(plan->state))
     return fail(Reason::kWrongState,
                 name_of_plan(plan->id) + " is " + std::string(to_string(plan->state)) +
                     ", only a proposed plan can be applied",
                 {}, "compute a new plan");
-  if (const auto* other = state.applying())
+  if (const auto* other = state.applying(); other != nullptr && !command.window)
     return fail(Reason::kConflict, name_of_plan(other->id) + " is being applied", {},
                 "wait until it is done, or abort it");
-  if (plan->figures.forced_restarts > 0)
-    return fail(Reason::kConflict,
-                name_of_plan(plan->id) + " would have to stop " +
-                    std::to_string(plan->figures.forced_restarts) +
-                    " leases before there is room to move them",
-                {}, "compute a plan with spare GPUs");
-  if (auto error = outdated(state, *plan)) return std::unexpected(std::move(*error));
+  if (auto error = unusable(state, *plan)) return std::unexpected(std::move(*error));
+  if (command.window) return schedule(state, *plan, *command.window, now);
   return Events{PlanStarted{plan->id}};
 }
 

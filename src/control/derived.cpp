@@ -21,6 +21,7 @@ std::string State::derived_difference(const State& other) const {
   if (!equal(lease_ends_, other.lease_ends_)) return "the ends of leases differ";
   if (!equal(lease_timers_, other.lease_timers_)) return "the timers of leases differ";
   if (!equal(request_timers_, other.request_timers_)) return "the timers of requests differ";
+  if (!same_levels(history_, other.history_)) return "what is asked for differs";
   if (token_by_digest_ != other.token_by_digest_) return "the tokens differ";
   if (request_by_key_ != other.request_by_key_) return "the idempotency keys differ";
   for (std::size_t i = 0; i < fleet_.pools().size(); ++i)

@@ -5,7 +5,7 @@
 namespace tessera::control {
 
 std::string_view name_of(const Event& event) {
-  constexpr std::array<std::string_view, 36> kNames = {
+  constexpr std::array<std::string_view, 38> kNames = {
       "TierPut",          "TierDeleted",   "TeamPut",          "TeamDeleted",   "PoolPut",
       "PoolDeleted",      "NodePut",       "NodeDeleted",      "NodeCordoned",  "NodeReady",
       "NodeLost",         "GpuIdentified", "GpuHealthChanged", "TokenPut",      "TokenDeleted",
@@ -13,7 +13,7 @@ std::string_view name_of(const Event& event) {
       "SliceFailed",      "SliceFreed",    "LeaseActivated",   "LeaseExpiring", "LeaseRenewed",
       "LeaseEnding",      "LeaseEnded",    "UseRecorded",      "HistoryLost",   "PlanPut",
       "PlanStarted",      "PlanAdvanced",  "PlanEnded",        "LeaseMoving",   "LeaseMoved",
-      "LeaseStays"};
+      "LeaseStays",       "PlanScheduled", "PlanCutShort"};
   static_assert(kNames.size() == std::variant_size_v<Event>);
   return kNames[event.index()];
 }

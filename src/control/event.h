@@ -265,10 +265,15 @@ struct PlanPut {
   Plan plan;
   static void fields(auto& self, auto&& visit) { visit("plan", self.plan); }
 };
-/// The plan is being applied: its GPUs take nothing new.
+/// The plan is being applied: its GPUs take nothing new, but for those that are left out because
+/// what the plan knew of them no longer holds. Moves that touch these are skipped.
 struct PlanStarted {
   PlanId plan;
-  static void fields(auto& self, auto&& visit) { visit("plan", self.plan); }
+  std::vector<GpuIndex> left_out = {};  ///< by rising index
+  static void fields(auto& self, auto&& visit) {
+    visit("plan", self.plan);
+    visit("leftOut", self.left_out);
+  }
 };
 /// All moves of these GPUs are done: they take new slices again.
 struct PlanAdvanced {
@@ -328,14 +333,31 @@ struct LeaseStays {
   }
 };
 
+/// The plan starts once its window opens.
+struct PlanScheduled {
+  PlanId plan;
+  Instant opens{};
+  Instant closes{};
+  static void fields(auto& self, auto&& visit) {
+    visit("plan", self.plan);
+    visit("opens", self.opens);
+    visit("closes", self.closes);
+  }
+};
+/// The window of the plan that is being applied has closed: moves that have not begun are skipped.
+struct PlanCutShort {
+  PlanId plan;
+  static void fields(auto& self, auto&& visit) { visit("plan", self.plan); }
+};
+
 /// Append only: the position of an alternative is its number in the journal.
-using Event =
-    std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted, NodePut,
-                 NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged,
-                 TokenPut, TokenDeleted, RequestSubmitted, RequestMoved, RequestForgotten,
-                 LeaseGranted, SliceReady, SliceFailed, SliceFreed, LeaseActivated, LeaseExpiring,
-                 LeaseRenewed, LeaseEnding, LeaseEnded, UseRecorded, HistoryLost, PlanPut,
-                 PlanStarted, PlanAdvanced, PlanEnded, LeaseMoving, LeaseMoved, LeaseStays>;
+using Event = std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted,
+                           NodePut, NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified,
+                           GpuHealthChanged, TokenPut, TokenDeleted, RequestSubmitted, RequestMoved,
+                           RequestForgotten, LeaseGranted, SliceReady, SliceFailed, SliceFreed,
+                           LeaseActivated, LeaseExpiring, LeaseRenewed, LeaseEnding, LeaseEnded,
+                           UseRecorded, HistoryLost, PlanPut, PlanStarted, PlanAdvanced, PlanEnded,
+                           LeaseMoving, LeaseMoved, LeaseStays, PlanScheduled, PlanCutShort>;
 
 /// "LeaseGranted": the event's name in the audit trail.
 std::string_view name_of(const Event& event);

@@ -1,5 +1,7 @@
 #include "placement/explain.h"
 
+#include <algorithm>
+
 #include "control/decide.h"
 #include "control/step.h"
 
@@ -32,7 +34,16 @@ placement::Explanation explain(const State& state, std::string_view team,
 }
 
 placement::Explanation explain(const State& state, const request::Request& request) {
-  return explain(state, request.team, matched_need(request), request.need.tier);
+  auto explanation = explain(state, request.team, matched_need(request), request.need.tier);
+  for (const auto& [id, plan] : state.plans()) {
+    const bool planned = std::ranges::any_of(
+        plan.grants, [&](const PlannedGrant& grant) { return grant.request == request.id; });
+    if (planned && plan.state == PlanState::kScheduled)
+      explanation.hints.push_back("plan-" + std::to_string(id.value()) +
+                                  " makes room for it in the window that opens at " +
+                                  base::to_string(plan.opens));
+  }
+  return explanation;
 }
 
 }  // namespace tessera::control

@@ -20,6 +20,7 @@ class Finisher {
     plan_.revision = draft_.revision;
     plan_.max_parallel = draft_.max_parallel;
     plan_.notes = draft_.notes;
+    plan_.forecast = draft_.forecast;
     set_figures(solving);
     for (const auto& assignment : solution_.layouts)
       for (std::int64_t i = 0; i < assignment.gpus.count; ++i)

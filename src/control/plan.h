@@ -9,6 +9,7 @@
 #include "base/reason.h"
 #include "base/time.h"
 #include "catalog/layout.h"
+#include "control/forecast.h"
 #include "fleet/slice.h"
 #include "request/request.h"
 
@@ -20,14 +21,20 @@
 /// applied or withdrawn by an operator, carried on by whatever agents report.
 ///
 ///   kProposed --apply--> kApplying --all moves done--> kDone
-///       |                    |  \--a device, node or operator is in the way--> kStopped
-///       +----- abort --------+--abort--> kAborted
+///       |  \-apply in a-> kScheduled --it opens--> kApplying
+///       |    window          |                         |  \--a device, node or operator is in
+///       |                    |                         |     the way--> kStopped
+///       +------- abort ------+--abort, or it closes----+--> kAborted
 ///
 /// 1. At most one plan is being applied.
 /// 2. While it is, its GPUs take no new slices, each until its last move is done.
 /// 3. A move is make before break: the lease's new slice is prepared while the old one is in use,
 ///    then the lease changes over in one event, and the old slice is scrubbed like any other.
-/// 4. A plan that stops leaves every lease with a slice that works: what was being prepared is
+/// 4. A scheduled plan holds nothing back. When its window opens, the parts of it that no longer
+/// hold
+///    are left out: GPUs whose leases are others by then, and all GPUs that moves connect with
+///    them. When its window closes, moves that are under way are finished, and no more begin.
+/// 5. A plan that stops leaves every lease with a slice that works: what was being prepared is
 ///    taken down, what has moved stays where it is.
 namespace tessera::control {
 
@@ -38,10 +45,18 @@ using fleet::LeaseId;
 using request::RequestId;
 using PlanId = base::Serial<struct PlanTag>;
 
-enum class PlanState : std::uint8_t { kProposed, kApplying, kDone, kStopped, kAborted };
+/// The order is that of the journal.
+enum class PlanState : std::uint8_t {
+  kProposed,
+  kApplying,
+  kDone,
+  kStopped,
+  kAborted,
+  kScheduled,
+};
 std::string_view to_string(PlanState state);
 inline bool ended(PlanState state) {
-  return state >= PlanState::kDone;
+  return state == PlanState::kDone || state == PlanState::kStopped || state == PlanState::kAborted;
 }
 
 ///   kWaiting -> kPreparing -> kSwitched (the old slice is scrubbed) -> kDone
@@ -162,7 +177,11 @@ struct Plan {
   std::vector<PlannedMove> moves;  ///< in order
   std::vector<PlannedGrant> grants;
   std::vector<PlannedDemand> demands;
-  std::vector<std::string> notes;  ///< what could not be planned for, for people
+  std::vector<std::string> notes;    ///< what could not be planned for, for people
+  std::optional<Forecast> forecast;  ///< what was expected, if that was asked for
+  Instant opens{};                   ///< its window; epoch where it has none
+  Instant closes{};
+  bool cut_short = false;  ///< the window closed before all moves had begun
 
   static void fields(auto& self, auto&& visit) {
     visit("id", self.id);
@@ -182,11 +201,20 @@ struct Plan {
     visit("grants", self.grants);
     visit("demands", self.demands);
     visit("notes", self.notes);
+    visit("forecast", self.forecast);
+    visit("opens", self.opens);
+    visit("closes", self.closes);
+    visit("cutShort", self.cut_short);
   }
 };
 
+/// When the window closes on moves that have not begun; never, where that cannot happen any more.
+Instant cut_short_at(const Plan& plan);
+
 /// How long a plan may stand still before it is stopped.
 inline constexpr base::Duration kPlanPatience = std::chrono::minutes(30);
+/// Plans that may be scheduled at the same time.
+inline constexpr std::size_t kPlansScheduled = 8;
 /// Plans kept in memory; the journal keeps them for ever.
 inline constexpr std::size_t kPlansKept = 16;
 

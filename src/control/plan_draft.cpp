@@ -70,6 +70,7 @@ class Drafter {
     keep_spares();
     merge();
     if (wish_.waiting) add_waiting();
+    if (wish_.forecast) add_expected();
     for (std::size_t i = 0; i < wish_.demands.size(); ++i)
       if (auto added = add_wish(i); !added) return std::unexpected(added.error());
     tell_left_out();
@@ -228,6 +229,47 @@ class Drafter {
     return {kinds.begin(), kinds.end()};
   }
 
+  /// What is expected beyond what is held and what waits, one demand for each tier and size.
+  void add_expected() {
+    const auto now = std::max(wish_.now, state_.last_change());
+    auto made = forecast(state_.history(), *wish_.forecast, now, wish_.waiting);
+    for (auto& line : made.lines) {
+      line.more = std::min(line.more, kMostExpected);
+      if (line.more == 0) continue;
+      auto kinds = kinds_for(line.shape);
+      if (kinds.empty()) {
+        unplanned_ += line.more;
+        line.more = 0;
+        continue;
+      }
+      add_demand({.kinds = std::move(kinds), .value = kExpectedValue, .count = line.more},
+                 "expected in " + line.shape.tier + ": " + size_of(line.shape));
+    }
+    draft_.forecast = std::move(made);
+  }
+
+  /// The profiles that a slice of this tier and size could be, whichever team asks.
+  std::vector<planning::Kind> kinds_for(const DemandShape& shape) const {
+    const auto* tier = state_.find_tier(shape.tier);
+    if (tier == nullptr) return {};
+    const tenancy::Team anybody;
+    const request::Need need{.memory = shape.memory,
+                             .compute = shape.compute,
+                             .sms = shape.sms,
+                             .models = shape.models,
+                             .pool = shape.pool,
+                             .tier = shape.tier};
+    const placement::MatchWorld world{state_.catalog(), state_.fleet(), state_.index().nodes(),
+                                      state_.tiers(), anybody};
+    std::set<planning::Kind> kinds;
+    for (const auto& candidate : placement::candidates_in(world, *tier, need)) {
+      const auto model = pools_.model_of.find(candidate.pool);
+      if (candidate.technology == Technology::kMig && model != pools_.model_of.end())
+        kinds.insert({model->second, candidate.profile});
+    }
+    return {kinds.begin(), kinds.end()};
+  }
+
   base::Result<void> add_wish(std::size_t index) {
     const auto& wish = wish_.demands[index];
     const std::string where = "spec.demand[" + std::to_string(index) + "]";
@@ -265,6 +307,8 @@ class Drafter {
     note(pinned_, "slices stay where they are: their tier is not movable, or they cannot move now");
     note(several_, "requests wait for several slices on one node: not planned for");
     note(unserved_, "requests wait for what layouts do not decide: not planned for");
+    note(unplanned_,
+         "slices are expected in sizes or tiers that layouts do not decide: not planned for");
   }
 
   const State& state_;
@@ -276,6 +320,7 @@ class Drafter {
   /// What other waiting requests of a team may take, by pool, in slices.
   std::map<std::string, std::map<PoolIndex, int>> asked_;
   std::int64_t away_ = 0, undivided_ = 0, pinned_ = 0, several_ = 0, unserved_ = 0, values_ = 0;
+  std::int64_t unplanned_ = 0;
 };
 
 }  // namespace

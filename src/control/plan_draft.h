@@ -29,6 +29,12 @@ bool serves(const catalog::MigProfile& profile, const WishedDemand& wish);
 /// "2g.20gb", or "18GiB, 30 SMs".
 std::string to_string(const WishedDemand& wish);
 
+/// Of an expected slice; one that waits, or is wished for, is worth kUnit. So a thousand that may
+/// come are not worth one that is needed.
+inline constexpr std::int64_t kExpectedValue = planning::kUnit / 1000;
+/// Of one tier and size, as of a line of a wish.
+inline constexpr std::int64_t kMostExpected = 1'000'000;
+
 /// What to plan for.
 struct PlanWish {
   bool waiting = true;  ///< serve the requests that wait
@@ -36,6 +42,8 @@ struct PlanWish {
   std::int64_t spare = 0;          ///< empty GPUs of each pool used for the time of the change
   std::uint32_t max_parallel = 8;  ///< moves at the same moment; 0: any number
   std::string pool;                ///< only this one; empty: all
+  std::optional<ForecastWish> forecast;  ///< also serve what is expected by then
+  Instant now{};                         ///< when is asked, for the forecast
 };
 
 /// A pool is a model of its own here: a lease moves within its pool, whatever else is of the same
@@ -61,6 +69,7 @@ struct Draft {
   std::vector<std::vector<RequestId>> requests;  ///< by demand: who waits for it, oldest first
   std::vector<std::string> demand_texts;
   std::vector<std::string> notes;
+  std::optional<Forecast> forecast;
 };
 
 /// Errors: kUnknownObject (pool), kNeverFits (a wish that no GPU here could ever serve),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "control/plan_window.h"
 
 namespace tessera::control {
 namespace {
@@ -58,6 +59,7 @@ State State::clone() const {
   copy.report_order_ = report_order_;
   copy.next_plan_ = next_plan_;
   copy.plans_ = plans_;
+  copy.history_ = history_;
   copy.rebuild();
   return copy;
 }
@@ -113,7 +115,10 @@ std::optional<Instant> State::next_due() const {
   if (!request_timers_.empty())
     next = std::min(next.value_or(Instant::max()), request_timers_.front().first);
   if (const auto* plan = applying())
-    next = std::min(next.value_or(Instant::max()), plan->progressed + kPlanPatience);
+    next = std::min(
+        {next.value_or(Instant::max()), plan->progressed + kPlanPatience, cut_short_at(*plan)});
+  if (const auto window = next_window(*this))
+    next = std::min(next.value_or(Instant::max()), *window);
   return next;
 }
 
@@ -199,10 +204,12 @@ void State::rebuild() {
   request_timers_.clear();
   token_by_digest_.clear();
   request_by_key_.clear();
+  history_.clear_levels();
   for (const auto& [name, token] : tokens_) token_by_digest_[token.digest] = name;
   for (const auto& [id, request] : requests_) {
     file(request);
     file_key(request);
+    history_.count(asked_by(request));
   }
   for (const auto& [id, lease] : leases_) refile(lease, {}, file_of(lease));
 }

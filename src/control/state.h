@@ -12,6 +12,7 @@
 #include "base/serial_table.h"
 #include "base/sorted_set.h"
 #include "catalog/gpu_model.h"
+#include "control/demand_history.h"
 #include "control/event.h"
 #include "control/plan.h"
 #include "control/report_order.h"
@@ -82,6 +83,8 @@ class State {
   const placement::Index& index() const { return index_; }
   /// What was asked for lately.
   const placement::Demand& demand() const { return demand_; }
+  /// What was asked for in the last weeks, hour by hour.
+  const DemandHistory& history() const { return history_; }
   /// What placing remembers from one decision to the next. Only for whoever may change the state.
   placement::NodeRankings& rankings() { return rankings_; }
   const ReportOrder& report_order() const { return report_order_; }
@@ -156,6 +159,7 @@ class State {
     visit("incarnations", self.incarnations_);
     visit("nextPlan", self.next_plan_);
     visit("plans", self.plans_);
+    visit("history", self.history_);
   }
   /// Rebuilds all that is derived, after a snapshot was read into `fields`.
   void rebuild();
@@ -200,6 +204,7 @@ class State {
   std::vector<Incarnation> incarnations_;  ///< by rising number and revision
   PlanId next_plan_{1};
   std::map<PlanId, Plan> plans_;
+  DemandHistory history_;  ///< its levels are derived
 
   std::uint64_t writes_as_ = 0;  ///< of this process, and no part of the state
   PlanId applying_;              ///< none: no plan is being applied

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "control/advance_plan.h"
 #include "control/decide.h"
+#include "control/plan_window.h"
 
 namespace tessera::control {
 namespace {
@@ -62,13 +63,16 @@ struct ConcernsPlan {
   bool operator()(const auto&) const { return false; }
 };
 
-/// The plan that is being applied goes on where the step concerns it, or its time is up.
+/// The plan that is being applied goes on where the step concerns it, or its time is up. Then it
+/// may be another's turn.
 void go_on(State& state, Instant now, Events& events) {
-  const auto* plan = state.applying();
-  if (plan == nullptr) return;
-  const bool concerned = std::ranges::any_of(
-      events, [](const Event& event) { return std::visit(ConcernsPlan{}, event); });
-  if (concerned || now >= plan->progressed + kPlanPatience) advance_plan(state, now, events);
+  if (const auto* plan = state.applying()) {
+    const bool concerned = std::ranges::any_of(
+        events, [](const Event& event) { return std::visit(ConcernsPlan{}, event); });
+    if (concerned || now >= plan->progressed + kPlanPatience || now >= cut_short_at(*plan))
+      advance_plan(state, now, events);
+  }
+  keep_windows(state, now, events);
 }
 
 /// Where the waiting request would go now.

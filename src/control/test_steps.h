@@ -20,6 +20,7 @@ class SteppedState : public testing::Test {
  protected:
   base::Result<Record> run(const Command& command, const tenancy::Actor& actor = kAdmin) {
     auto record = step(state_, command, actor, now_);
+    if (record && !record->events.empty()) records_.push_back(*record);
     if (record)
       for (const auto& invariant : invariants_) {
         const auto broken = invariant->check(state_, *record);
@@ -50,6 +51,7 @@ class SteppedState : public testing::Test {
 
   State state_{std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in())};
   std::vector<std::unique_ptr<Invariant>> invariants_ = all_invariants();
+  std::vector<Record> records_;  ///< all that has happened
   Instant now_{};
 };
 

@@ -80,6 +80,8 @@ class Touched {
     for (const auto gpu : event.released) add_gpu(gpu);
   }
   void operator()(const PlanEnded& event) { add_plan(event.plan); }
+  void operator()(const PlanScheduled& event) { add("Plan", plan_name(event.plan)); }
+  void operator()(const PlanCutShort& event) { add("Plan", plan_name(event.plan)); }
   void operator()(const LeaseMoving& event) {
     add("Plan", plan_name(event.plan));
     add_lease(event.lease);

@@ -62,6 +62,8 @@ class Api {
   void renew(const CallPtr& call);
   // api_plans.cpp:
   void create_plan(const CallPtr& call);
+  void forecast(const CallPtr& call);
+  void history(const CallPtr& call);
   void apply_plan(const CallPtr& call);
   void abort_plan(const CallPtr& call);
   // api_system.cpp:

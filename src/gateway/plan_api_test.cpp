@@ -65,6 +65,31 @@ TEST_F(PlanApiTest, AnOrderThatContradictsItselfIsRefused) {
   EXPECT_EQ(never.reason(), "NeverFits");
 }
 
+TEST_F(PlanApiTest, WhatWasAskedForIsShownAndPlannedFor) {
+  ASSERT_EQ(call("member", "POST", "/v1/requests", kNeed).status, 201);
+  report();
+  clock_.advance(3h);
+  const auto history = call("viewer", "GET", "/v1/history?over=2h");
+  ASSERT_EQ(history.status, 200) << history.body;
+  EXPECT_EQ(history.json().at("series").at(0).at("peaks").dump(), "[1,1]");
+  const auto forecast =
+      call("viewer", "GET", "/v1/forecast?percentile=50&headroom=3&for=1h&at=Sat%2002:00");
+  ASSERT_EQ(forecast.status, 200) << forecast.body;
+  EXPECT_EQ(forecast.json().at("kind"), "Forecast");
+  EXPECT_EQ(forecast.json().at("lines").at(0).at("expected"), 3);
+  EXPECT_EQ(call("viewer", "GET", "/v1/forecast?percentile=0").status, 400);
+  EXPECT_EQ(call("viewer", "GET", "/v1/forecast?percentile=x").status, 400);
+  EXPECT_EQ(call("viewer", "GET", "/v1/forecast?at=noon").status, 400);
+  EXPECT_EQ(call("", "GET", "/v1/history").status, 401);
+
+  const auto made = call("operator", "POST", "/v1/plans", R"({"forecast":{"headroom":3}})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  const auto kept = call("viewer", "GET", "/v1/plans/plan-1").json().at("status");
+  EXPECT_EQ(kept.at("forecast").at("lines").at(0).at("more"), 2);
+  EXPECT_EQ(kept.at("demand").at(0).at("served"), 2);
+  EXPECT_EQ(kept.at("served"), 0.002) << "what may come counts little beside what is needed";
+}
+
 TEST_F(PlanApiTest, WithoutASolverThereAreNoPlans) {
   start({});
   const auto reply = call("operator", "POST", "/v1/plans");

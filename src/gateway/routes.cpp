@@ -50,6 +50,8 @@ constexpr Route kRoutes[] = {
     {"GET",    "/v1/plans/{name}",                 "getPlan",        kViewer,   "Plan",    "",                                          &Api::get},
     {"POST",   "/v1/plans/{name}/apply",           "applyPlan",      kOperator, "Plan",    "dryRun",                                    &Api::apply_plan},
     {"POST",   "/v1/plans/{name}/abort",           "abortPlan",      kOperator, "Plan",    "dryRun",                                    &Api::abort_plan},
+    {"GET",    "/v1/forecast",                     "getForecast",    kViewer,   "",        "percentile over at for headroom",           &Api::forecast},
+    {"GET",    "/v1/history",                      "getHistory",     kViewer,   "",        "over",                                      &Api::history},
     {"POST",   "/v1/apply",                        "apply",          kAdmin,    "",        "dryRun",                                    &Api::apply},
     {"GET",    "/v1/capacity",                     "getCapacity",    kViewer,   "",        "",                                          &Api::capacity},
     {"GET",    "/v1/watch",                        "watch",          kViewer,   "",        "since kinds",                               &Api::watch},

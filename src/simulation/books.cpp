@@ -302,7 +302,8 @@ void Entry::operator()(const control::PlanStarted& event) {
   for (const auto& [id, page] : b_.plans_) need(!page.applying, "two plans at once");
   auto& page = plan(event.plan);
   page.applying = true;
-  for (const auto& planned : page.plan.gpus) gpu(planned.gpu).changing = true;
+  for (const auto& planned : page.plan.gpus)
+    if (!std::ranges::binary_search(event.left_out, planned.gpu)) gpu(planned.gpu).changing = true;
 }
 
 void Entry::operator()(const control::PlanEnded& event) {

@@ -123,13 +123,23 @@ void Planner::put(const control::Plan& plan) {
                     [this, id = put->plan.id] { apply(id); });
 }
 
+/// It opens within minutes, or is open, and may be too short.
+base::WeekWindow Planner::window_soon() {
+  const auto opens =
+      agenda_.now() + std::chrono::minutes(random_.below(16)) - std::chrono::minutes(4);
+  return {base::week_time_of(opens), std::chrono::minutes(1 + random_.below(15))};
+}
+
 void Planner::apply(control::PlanId plan) {
   if (!control_.up()) return;
-  const auto applied = control_.execute(control::ApplyPlan{plan}, kPlanner);
+  control::ApplyPlan command{plan};
+  if (random_.chance(1, 3)) command.window = window_soon();
+  const auto applied = control_.execute(command, kPlanner);
   if (!applied) {
     if (applied.error().reason == base::Reason::kPlanOutdated) faults_.count("plan-outdated");
     return;
   }
+  if (command.window) faults_.count("plan-scheduled");
   if (random_.chance(1, 6))
     agenda_.after(seconds(random_.below(200)), [this, plan] { abort(plan); });
 }

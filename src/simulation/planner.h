@@ -11,7 +11,7 @@ namespace tessera::simulation {
 
 /// An operator who plans: now and then has layouts computed for what waits and for what might come,
 /// or moves leases about for no reason at all; applies the plan some time later (when it may be
-/// outdated), and sometimes thinks better of it.
+/// outdated) or in a window, and sometimes thinks better of it.
 class Planner {
  public:
   Planner(Agenda& agenda, ControlPlane& control, const FleetPlan& plan, base::Random& random,
@@ -26,6 +26,7 @@ class Planner {
   control::PlanWish random_wish();
   control::Plan random_moves(const control::Draft& draft);
   void put(const control::Plan& plan);
+  base::WeekWindow window_soon();
   void apply(control::PlanId plan);
   void abort(control::PlanId plan);
 

@@ -1,3 +1,4 @@
+#include "wire/forecast_object.h"
 #include "wire/message.h"
 #include "wire/plan_resource.h"
 #include "wire/wished_demand.h"
@@ -21,6 +22,8 @@ void read_order(Fields& fields, PlanOrder& order) {
   }
   if (const Value* waiting = fields.take("waiting"))
     decoder.flag(*waiting, "waiting", order.wish.waiting);
+  if (const Value* forecast = fields.take("forecast"))
+    order.wish.forecast = read_forecast_wish(*forecast, fields.path_of("forecast"), decoder);
   fields.whole("spareGpus", 0, 10'000'000, order.wish.spare);
   fields.whole("maxParallel", 0, 100'000, order.wish.max_parallel);
   fields.name("pool", order.wish.pool);
@@ -36,6 +39,22 @@ void read_order(Fields& fields, PlanOrder& order) {
 
 base::Result<PlanOrder> decode_plan_order(std::string_view json, Limits limits) {
   return decode_body<PlanOrder>(json, limits, read_order);
+}
+
+base::Result<std::optional<base::WeekWindow>> decode_plan_window(std::string_view json,
+                                                                 Limits limits) {
+  using Window = std::optional<base::WeekWindow>;
+  return decode_body<Window>(json, limits, [](Fields& fields, Window& window) {
+    std::string text;
+    if (const Value* value = fields.take("window")) fields.decoder().text(*value, "window", text);
+    fields.finish();
+    if (!fields.decoder().ok() || text.empty()) return;
+    const auto read = base::parse_week_window(text);
+    if (read)
+      window = *read;
+    else
+      fields.decoder().refuse(fields.line(), "window", read.error());
+  });
 }
 
 }  // namespace tessera::wire

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "wire/forecast_object.h"
 #include "wire/slice_json.h"
 
 namespace tessera::wire {
@@ -52,6 +53,7 @@ class PlanView {
             {"reason", plan_.reason ? Json(to_string(*plan_.reason)) : Json(nullptr)},
             {"message", text_or_null(plan_.message)},
             {"revision", plan_.revision},
+            {"window", window()},
             {"startedAt", instant_json(plan_.started)},
             {"endedAt", instant_json(plan_.ended)},
             {"served", amount_json(figures.served)},
@@ -69,7 +71,13 @@ class PlanView {
             {"gpus", gpus()},
             {"moves", moves()},
             {"grants", grants()},
+            {"forecast", plan_.forecast ? forecast_json(*plan_.forecast) : Json(nullptr)},
             {"notes", plan_.notes}};
+  }
+
+  Json window() const {
+    if (plan_.closes == base::Instant{}) return nullptr;
+    return {{"opens", base::to_string(plan_.opens)}, {"closes", base::to_string(plan_.closes)}};
   }
 
   Json progress() const {

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "base/week.h"
 #include "control/plan_draft.h"
 #include "wire/json.h"
 #include "wire/parse.h"
@@ -22,9 +23,13 @@ struct PlanOrder {
 /// The longest that one plan may be thought about.
 inline constexpr base::Duration kLongestPlanning = std::chrono::seconds(60);
 
-/// {"demand","waiting","spareGpus","maxParallel","timeLimit","pool"}, all optional; an empty body
-/// stands for {}.
+/// {"demand","waiting","forecast","spareGpus","maxParallel","timeLimit","pool"}, all optional; an
+/// empty body stands for {}.
 base::Result<PlanOrder> decode_plan_order(std::string_view json, Limits limits = {});
+
+/// POST /v1/plans/NAME/apply: {"window":"Sat 02:00-06:00"}; without it, at once.
+base::Result<std::optional<base::WeekWindow>> decode_plan_window(std::string_view json,
+                                                                 Limits limits = {});
 
 /// A plan that is stored, or (with no id yet) one that was only computed.
 Json plan_resource(const control::State& state, const control::Plan& plan);

@@ -4,6 +4,7 @@
 Two GPUs with one small lease each have no room for a large one, until a plan has moved a lease.
 """
 
+import datetime
 import json
 import pathlib
 import re
@@ -152,6 +153,52 @@ class Planning(unittest.TestCase):
         self.assertIn("PlanOutdated", self.plan("apply", "plan-1", code=1))
         self.plan("abort", "plan-1")
         self.assertIn("aborted", self.plan("show", "plan-1"))
+
+    def test_what_was_asked_for_is_planned_for_and_survives_a_restart(self):
+        name = self.request("18GiB")
+        self.active(name)
+        self.server.kill()
+        self.server.wait(timeout=10)
+        self.start()
+        history = self.call("GET", "/history")
+        self.assertEqual([line["size"] for line in history["series"]], ["18GiB"])
+        self.assertEqual(history["series"][0]["held"], 1)
+        forecast = self.call("GET", "/forecast?headroom=4")
+        self.assertEqual(forecast["lines"][0]["expected"], 4)
+
+        made = json.loads(self.plan("--from-server", "--from-history", "--headroom", "4",
+                                    "--at", "Sat 02:00", "--for", "2h", "-o", "json"))["status"]
+        line = made["forecast"]["lines"][0]
+        self.assertEqual((line["tier"], line["held"], line["expected"], line["more"]),
+                         ("jobs", 1, 4, 3))
+        self.assertIn(made["forecast"]["basis"], ["nothing", "all-hours"], "nothing older is known")
+        self.assertEqual([(one["count"], one["served"]) for one in made["demand"]], [(3, 3)])
+        text = self.plan("--from-server", "--from-history", "--headroom", "4", "--dry-run")
+        self.assertIn("expected in jobs: 18GiB", text)
+        self.assertRegex(text, r"jobs +18GiB +1 +0 +1 +4 +3")
+        self.assertIn("--at", self.plan("--from-server", "--at", "Sat 02:00", code=2))
+
+    def window(self, minutes):
+        """A window that opens so many minutes from now and lasts an hour."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        opens = now + datetime.timedelta(minutes=minutes)
+        closes = opens + datetime.timedelta(hours=1)
+        return f"{opens:%a %H:%M}-{closes:%H:%M}"
+
+    def test_a_plan_waits_for_its_window(self):
+        _, large = self.scatter()
+        self.plan("--from-server")
+        self.assertIn("plan-1 is scheduled", self.plan("apply", "plan-1", "--window", self.window(90)))
+        self.assertEqual(self.state(large), "queued")
+        hints = self.call("GET", f"/requests/{large}/explanation")["hints"]
+        self.assertTrue(any("plan-1 makes room for it" in hint for hint in hints), hints)
+        self.plan("abort", "plan-1")
+        self.assertIn("InvalidQuantity", self.plan("apply", "plan-1", "--window", "soon", code=1))
+
+        self.plan("--from-server")
+        text = self.plan("apply", "plan-2", "--window", self.window(-5), "--watch")
+        self.assertIn("is done", text)
+        self.active(large)
 
     def test_a_killed_server_goes_on_with_the_plan(self):
         _, large = self.scatter()

@@ -105,8 +105,8 @@ export class Client {
   plan(order: PlanOrder, dryRun: boolean): Promise<Plan> {
     return this.send("POST", `/v1/plans${dryRun ? "?dryRun=true" : ""}`, order);
   }
-  planVerb(plan: string, verb: "apply" | "abort"): Promise<Plan> {
-    return this.send("POST", `/v1/plans/${encodeURIComponent(plan)}/${verb}`, {});
+  planVerb(plan: string, verb: "apply" | "abort", body: { window?: string } = {}): Promise<Plan> {
+    return this.send("POST", `/v1/plans/${encodeURIComponent(plan)}/${verb}`, body);
   }
 
   submit(need: Need): Promise<Request> {

@@ -211,11 +211,35 @@ export interface PlannedPlace {
   start: number | null;
 }
 
+/** One tier and size: what is asked for now, and what is expected to be. */
+export interface ForecastLine {
+  tier: string;
+  size: string;
+  waiting: number;
+  held: number;
+  usual: number; // the percentile
+  expected: number; // with headroom
+  more: number; // to make room for
+}
+export interface Forecast {
+  percentile: number;
+  over: string;
+  headroom: number;
+  from: string;
+  until: string;
+  basis: "same-weekday-and-hour" | "same-hour" | "all-hours" | "nothing";
+  samples: number;
+  message: string;
+  lines: ForecastLine[];
+  other: { now: number; usual: number; expected: number };
+}
+
 export type Plan = Base<
   "Plan",
   { maxParallel: number },
   {
-    state: "proposed" | "applying" | "done" | "stopped" | "aborted";
+    state: "proposed" | "scheduled" | "applying" | "done" | "stopped" | "aborted";
+    window: { opens: string; closes: string } | null;
     reason: string | null;
     message: string | null;
     revision: number;
@@ -234,6 +258,7 @@ export type Plan = Base<
     gpus: PlannedGpu[];
     moves: { lease: string; team: string | null; from: PlannedPlace; to: PlannedPlace; state: string }[];
     grants: (PlannedPlace & { request: string })[];
+    forecast: Forecast | null;
     notes: string[];
   }
 >;
@@ -242,6 +267,7 @@ export interface PlanOrder {
   waiting: boolean;
   spareGpus: number;
   demand: { profile?: string; memory?: string; count: number }[];
+  forecast?: { headroom: number };
 }
 
 export interface Kinds {

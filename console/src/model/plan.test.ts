@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Plan } from "../api/types";
-import { demandOf, kPicture, pictureOf, verdictOf } from "./plan";
+import { barsOf, demandOf, kPicture, momentOf, pictureOf, verdictOf } from "./plan";
 
 const plan: Plan = {
   kind: "Plan",
@@ -9,6 +9,7 @@ const plan: Plan = {
   spec: { maxParallel: 8 },
   status: {
     state: "proposed",
+    window: null,
     reason: null,
     message: null,
     revision: 7,
@@ -57,6 +58,7 @@ const plan: Plan = {
       },
     ],
     grants: [{ gpu: "node-1/0", profile: "7g.80gb", start: 0, request: "req-9" }],
+    forecast: null,
     notes: [],
   },
 };
@@ -91,4 +93,34 @@ test("a GPU is drawn to scale, and a lease's way leads from today to tomorrow", 
   assert.equal(arrow?.team, "vision");
   const target = picture.rows[1]?.after[1];
   assert.ok(target && arrow?.path.endsWith(`${target.x - 3} ${target.y + target.height / 2}`));
+});
+
+test("a forecast is drawn to the scale of its longest bar", () => {
+  const line = { tier: "production", size: "18GiB", usual: 7, more: 3 };
+  const bars = barsOf({
+    percentile: 95,
+    over: "28d",
+    headroom: 1.2,
+    from: "2026-11-28T02:00:00Z",
+    until: "2026-11-28T06:00:00Z",
+    basis: "same-hour",
+    samples: 4,
+    message: "",
+    lines: [
+      { ...line, held: 4, waiting: 1, expected: 8 },
+      { ...line, held: 14, waiting: 2, expected: 2 },
+    ],
+    other: { now: 0, usual: 0, expected: 0 },
+  });
+  assert.deepEqual(
+    bars.map(({ held, waiting, expected }) => [held, waiting, expected]),
+    [
+      [25, 6.3, 50],
+      [87.5, 12.5, 12.5],
+    ],
+  );
+});
+
+test("moments are in the server's time", () => {
+  assert.equal(momentOf("2026-11-28T02:00:00Z"), "28 Nov 02:00 UTC");
 });

@@ -1,4 +1,4 @@
-import type { Plan, PlannedGpu, PlannedSlice } from "../api/types";
+import type { Forecast, ForecastLine, Plan, PlannedGpu, PlannedSlice } from "../api/types";
 
 /** A line of the what-if form. */
 export interface Wish {
@@ -22,13 +22,14 @@ const plural = (count: number, one: string, many = `${one}s`): string =>
 
 /** What the plan achieves, and how good it is known to be. */
 export function verdictOf(plan: Plan): { achieves: string; proof: string } {
-  const { served, servedBound, moved, movedBound, changedGpus, changedBound, proven, solveSeconds } =
+  const { demand, servedBound, served, moved, movedBound, changedGpus, changedBound, proven, solveSeconds } =
     plan.status;
-  const asked = plan.status.demand.reduce((sum, line) => sum + line.count, 0);
+  const asked = demand.reduce((sum, line) => sum + line.count, 0);
+  const given = demand.reduce((sum, line) => sum + line.served, 0);
   const achieves =
     asked === 0
       ? "Nothing was asked for."
-      : `Serves ${served} of ${asked} asked for; moves ${plural(moved, "lease")} and changes ${plural(changedGpus, "GPU")}.`;
+      : `Serves ${given} of ${asked} asked for; moves ${plural(moved, "lease")} and changes ${plural(changedGpus, "GPU")}.`;
   if (proven)
     return {
       achieves,
@@ -38,6 +39,32 @@ export function verdictOf(plan: Plan): { achieves: string; proof: string } {
     achieves,
     proof: `Not proven in ${solveSeconds.toFixed(1)} s: at most ${servedBound} can be served (gap ${servedBound - served}); a plan that serves as much moves at least ${movedBound} and changes at least ${changedBound} GPUs.`,
   };
+}
+
+/** A line of the forecast as a bar: parts of the longest one, in percent. */
+export interface ExpectedBar {
+  line: ForecastLine;
+  held: number;
+  waiting: number;
+  expected: number; // where it ends
+}
+
+export function barsOf(forecast: Forecast): ExpectedBar[] {
+  const longest = Math.max(1, ...forecast.lines.map((line) => Math.max(line.expected, line.held + line.waiting)));
+  const percent = (count: number): number => Math.round((1000 * count) / longest) / 10;
+  return forecast.lines.map((line) => ({
+    line,
+    held: percent(line.held),
+    waiting: percent(line.waiting),
+    expected: percent(line.expected),
+  }));
+}
+
+/** "28 Nov 02:00 UTC": windows and forecasts are in the server's time. */
+export function momentOf(instant: string): string {
+  const [date = "", time = ""] = instant.split("T");
+  const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  return `${Number(date.slice(8))} ${months[Number(date.slice(5, 7)) - 1] ?? ""} ${time.slice(0, 5)} UTC`;
 }
 
 /** Where a GPU of the plan is drawn, today at the left and tomorrow at the right. */

@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import type { Plan, PlannedGpu } from "../api/types";
-import { type Arrow, type Box, type Wish, demandOf, kPicture, pictureOf, verdictOf } from "../model/plan";
+import { type Arrow, type Box, type Wish, demandOf, kPicture, momentOf, pictureOf, verdictOf } from "../model/plan";
 import { attempt, go, route } from "../navigation";
 import { api, isOperator, markOf, store } from "../state";
 import { Team } from "../ui/parts";
+import { Expected } from "./Expected";
 
 /** Who holds a slice that the plan leaves where it is: the plan names only those it moves. */
 function teamAt(gpu: PlannedGpu, box: Box, arrows: readonly Arrow[]): string | null {
@@ -107,10 +108,30 @@ function Moves({ plan }: { plan: Plan }) {
   );
 }
 
+/** Applying a plan later: every week has such a window, and the next one is taken. */
+function Later({ name }: { name: string }) {
+  const [window, setWindow] = useState("Sat 02:00-06:00");
+  return (
+    <span class="plan-later">
+      <input
+        aria-label="Maintenance window, in UTC"
+        value={window}
+        onInput={(event) => setWindow(event.currentTarget.value)}
+      />
+      <button
+        class="button"
+        onClick={() => void attempt(`${name} waits for ${window} UTC`, () => api().planVerb(name, "apply", { window }))}
+      >
+        Apply in this window (UTC)
+      </button>
+    </span>
+  );
+}
+
 function Actions({ plan }: { plan: Plan }) {
   const { name } = plan.metadata;
   const { state } = plan.status;
-  if (!name || !isOperator() || !["proposed", "applying"].includes(state)) return null;
+  if (!name || !isOperator() || !["proposed", "scheduled", "applying"].includes(state)) return null;
   return (
     <p class="plan-actions">
       {state === "proposed" && (
@@ -121,6 +142,7 @@ function Actions({ plan }: { plan: Plan }) {
           Apply {name}
         </button>
       )}
+      {state === "proposed" && <Later name={name} />}
       <button
         class="button"
         onClick={() => void attempt(`${name} is aborted`, () => api().planVerb(name, "abort"))}
@@ -133,7 +155,7 @@ function Actions({ plan }: { plan: Plan }) {
 
 function Shown({ plan }: { plan: Plan }) {
   const { achieves, proof } = verdictOf(plan);
-  const { progress, message, notes, demand } = plan.status;
+  const { progress, message, notes, demand, forecast, window } = plan.status;
   return (
     <section class="plan-shown" aria-live="polite" aria-labelledby="plan-title">
       <h2 id="plan-title">
@@ -144,6 +166,11 @@ function Shown({ plan }: { plan: Plan }) {
       {plan.status.state === "applying" && (
         <p>
           {progress.done} of {progress.moves} moves are done.
+        </p>
+      )}
+      {window && (
+        <p>
+          Moves begin between {momentOf(window.opens)} and {momentOf(window.closes)} only.
         </p>
       )}
       {message && <p class="hint">{message}</p>}
@@ -160,6 +187,7 @@ function Shown({ plan }: { plan: Plan }) {
           ))}
         </ul>
       )}
+      {forecast && <Expected forecast={forecast} />}
       <Picture plan={plan} />
       <Moves plan={plan} />
       {notes.map((note) => (
@@ -175,6 +203,8 @@ const kEmpty: Wish = { what: "", count: "1" };
 
 function Form({ onPlan }: { onPlan: (plan: Plan) => void }) {
   const [waiting, setWaiting] = useState(true);
+  const [expected, setExpected] = useState(false);
+  const [headroom, setHeadroom] = useState("1.2");
   const [spare, setSpare] = useState("0");
   const [wishes, setWishes] = useState<Wish[]>([kEmpty]);
   const [busy, setBusy] = useState(false);
@@ -182,7 +212,12 @@ function Form({ onPlan }: { onPlan: (plan: Plan) => void }) {
     setWishes(wishes.map((wish, i) => (i === index ? { ...wish, ...part } : wish)));
   const ask = async (keep: boolean): Promise<void> => {
     setBusy(true);
-    const order = { waiting, spareGpus: Math.max(0, Math.trunc(Number(spare) || 0)), demand: demandOf(wishes) };
+    const order = {
+      waiting,
+      spareGpus: Math.max(0, Math.trunc(Number(spare) || 0)),
+      demand: demandOf(wishes),
+      ...(expected ? { forecast: { headroom: Number(headroom) || 1 } } : {}),
+    };
     const plan = await attempt("", () => api().plan(order, !keep));
     setBusy(false);
     if (!plan) return;
@@ -202,6 +237,23 @@ function Form({ onPlan }: { onPlan: (plan: Plan) => void }) {
         <input type="checkbox" checked={waiting} onChange={(e) => setWaiting(e.currentTarget.checked)} />
         Serve the requests that wait
       </label>
+      <label class="plan-check">
+        <input type="checkbox" checked={expected} onChange={(e) => setExpected(e.currentTarget.checked)} />
+        Make room for what is usually asked for
+      </label>
+      {expected && (
+        <label>
+          Times
+          <input
+            type="number"
+            min="0"
+            max="10"
+            step="0.1"
+            value={headroom}
+            onInput={(e) => setHeadroom(e.currentTarget.value)}
+          />
+        </label>
+      )}
       <label>
         Spare GPUs
         <input

@@ -1,0 +1,184 @@
+#include "control/demand_history.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "base/check.h"
+
+namespace tessera::control {
+namespace {
+
+using request::RequestState;
+
+std::uint32_t number_of(std::int64_t level) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::uint32_t>::max();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(level, 0, kMost));
+}
+
+}  // namespace
+
+std::string size_of(const DemandShape& shape) {
+  std::string text = shape.memory.count() > 0 ? base::to_string(shape.memory) : "";
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (shape.sms.count() > 0) add(std::to_string(shape.sms.count()) + " SMs");
+  if (const auto share = shape.compute.count(); share > 0) {
+    const auto tenths = share % 10 == 0 ? "" : "." + std::to_string(share % 10);
+    add(std::to_string(share / 10) + tenths + "% compute");
+  }
+  if (text.empty()) text = "any size";
+  for (const auto& model : shape.models) add(model);
+  if (!shape.pool.empty()) add("pool " + shape.pool);
+  return text;
+}
+
+Asked asked_by(const request::Request& request) {
+  Asked asked;
+  switch (request.state) {
+    case RequestState::kApproved:
+    case RequestState::kQueued:
+      asked.level.waiting = request.need.count;
+      break;
+    case RequestState::kProvisioning:
+    case RequestState::kActive:
+    case RequestState::kExpiring:
+      asked.level.held = request.need.count;
+      break;
+    default:
+      return asked;
+  }
+  const auto& need = request.need;
+  asked.shape = {request.tier, need.memory, need.compute, need.sms, need.pool, need.models};
+  return asked;
+}
+
+void DemandHistory::change(const Asked& before, const Asked& after, Instant at) {
+  if (before == after) return;
+  advance(hour_of(at));
+  lower(before);
+  raise(after);
+}
+
+std::optional<std::uint32_t> DemandHistory::since() const {
+  if (other_.peaks.empty()) return std::nullopt;
+  return std::max(since_, last_ + 1 - std::min(last_ + 1, kHours));
+}
+
+DemandLevel DemandHistory::level(const DemandShape& shape) const {
+  const auto found = levels_.find(shape);
+  return found == levels_.end() ? DemandLevel{} : found->second;
+}
+
+std::uint32_t DemandHistory::peak(const DemandSeries& series, std::int64_t level,
+                                  std::uint32_t hour) const {
+  if (hour > last_) return number_of(level);
+  const auto back = std::size_t{last_ - hour} + 1;
+  return back > series.peaks.size() ? 0 : series.peaks[series.peaks.size() - back];
+}
+
+void DemandHistory::clear_levels() {
+  levels_.clear();
+  other_level_ = 0;
+  const auto add_up = [](DemandSeries& series) {
+    series.sum = std::accumulate(series.peaks.begin(), series.peaks.end(), std::int64_t{0});
+  };
+  add_up(other_);
+  for (auto& [shape, series] : series_) add_up(series);
+}
+
+void DemandHistory::count(const Asked& asked) {
+  if (asked.level.all() == 0) return;
+  auto& level = levels_[asked.shape];
+  level.waiting += asked.level.waiting;
+  level.held += asked.level.held;
+  if (!series_.contains(asked.shape)) other_level_ += asked.level.all();
+}
+
+void DemandHistory::advance(std::uint32_t hour) {
+  if (other_.peaks.empty()) {
+    since_ = last_ = hour;
+    other_.peaks.push_back(number_of(other_level_));
+    other_.sum = other_.peaks.back();
+  }
+  if (hour <= last_) return;
+  const std::uint32_t hours = hour - last_;
+  for (auto it = series_.begin(); it != series_.end();) {
+    const auto now = level(it->first).all();
+    extend(it->second, now, hours);
+    it = it->second.sum == 0 && now == 0 ? series_.erase(it) : std::next(it);
+  }
+  extend(other_, other_level_, hours);
+  last_ = hour;
+}
+
+void DemandHistory::extend(DemandSeries& series, std::int64_t level, std::uint32_t hours) {
+  auto& peaks = series.peaks;
+  const auto added = std::min(hours, kHours);
+  const auto dropped = std::max(peaks.size() + added, std::size_t{kHours}) - kHours;
+  for (std::size_t i = 0; i < dropped; ++i) series.sum -= peaks[i];
+  peaks.erase(peaks.begin(), peaks.begin() + static_cast<std::ptrdiff_t>(dropped));
+  peaks.insert(peaks.end(), added, number_of(level));
+  series.sum += std::int64_t{number_of(level)} * added;
+}
+
+void DemandHistory::note(DemandSeries& series, std::int64_t level) {
+  if (series.peaks.empty()) series.peaks.push_back(0);
+  auto& peak = series.peaks.back();
+  const auto higher = std::max(peak, number_of(level));
+  series.sum += higher - peak;
+  peak = higher;
+}
+
+void DemandHistory::lower(const Asked& asked) {
+  if (asked.level.all() == 0) return;
+  const auto found = levels_.find(asked.shape);
+  CHECK(found != levels_.end());
+  found->second.waiting -= asked.level.waiting;
+  found->second.held -= asked.level.held;
+  if (!series_.contains(asked.shape)) other_level_ -= asked.level.all();
+  CHECK(found->second.waiting >= 0 && found->second.held >= 0 && other_level_ >= 0);
+  if (found->second.all() == 0) levels_.erase(found);
+}
+
+void DemandHistory::raise(const Asked& asked) {
+  if (asked.level.all() == 0) return;
+  auto& series = admit(asked.shape);
+  auto& level = levels_[asked.shape];
+  level.waiting += asked.level.waiting;
+  level.held += asked.level.held;
+  note(series, level.all());
+}
+
+DemandSeries& DemandHistory::admit(const DemandShape& shape) {
+  if (const auto found = series_.find(shape); found != series_.end()) return found->second;
+  if (series_.size() >= kShapes) evict_lightest();
+  other_level_ -= level(shape).all();
+  return series_[shape];
+}
+
+void DemandHistory::evict_lightest() {
+  const auto lightest =
+      std::ranges::min_element(series_, {}, [](const auto& entry) { return entry.second.sum; });
+  const auto& gone = lightest->second.peaks;
+  auto& into = other_.peaks;
+  if (into.size() < gone.size()) into.insert(into.begin(), gone.size() - into.size(), 0);
+  const auto offset = into.size() - gone.size();
+  for (std::size_t i = 0; i < gone.size(); ++i) {
+    const auto sum = number_of(std::int64_t{into[offset + i]} + gone[i]);
+    other_.sum += sum - into[offset + i];
+    into[offset + i] = sum;
+  }
+  other_level_ += level(lightest->first).all();
+  series_.erase(lightest);
+}
+
+std::uint32_t hour_of(Instant instant) {
+  const auto hours = std::chrono::floor<std::chrono::hours>(instant).time_since_epoch().count();
+  return number_of(hours);
+}
+
+Instant start_of(std::uint32_t hour) {
+  return Instant{} + std::chrono::hours(hour);
+}
+
+}  // namespace tessera::control
