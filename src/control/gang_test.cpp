@@ -82,8 +82,9 @@ TEST_F(Gang, IsGrantedAnewWhereOneOfItsPartsFails) {
   work("node-2", fleet::SliceStatus::kFailed);
   EXPECT_EQ(request(id).attempts, 1);
   for (const auto& own : state_.leases().begin()->second.slices)
-    if (const auto* slice = state_.fleet().gpu(own.gpu).find(own.generation))
+    if (const auto* slice = state_.fleet().gpu(own.gpu).find(own.generation)) {
       EXPECT_NE(slice->phase, fleet::SlicePhase::kInUse) << "no part is left standing";
+    }
 }
 
 TEST_F(Gang, IsToldWhereOneOfItsNodesIsGone) {
