@@ -20,6 +20,9 @@ struct NeedOptions {
   double compute = 0;
   std::int64_t sms = 0;
   int count = 1;
+  int gpus = 0;  ///< whole ones on each node, instead of count and isolation; 0: not so
+  int nodes = 1;
+  std::string nvlink = "preferred";
   std::vector<std::string> models;
 };
 

@@ -40,15 +40,29 @@ void add_need_options(CLI::App& command, NeedOptions& need) {
       ->type_name("LEVEL");
   command.add_option("--for", need.duration, "How long: 8h, 90m, 2d (default: the tier's)")
       ->type_name("TIME");
-  command.add_option("--count", need.count, "Slices, all on one node (default: 1)")->type_name("N");
+  auto* count = command.add_option("--count", need.count, "Slices on each node (default: 1)");
+  count->type_name("N");
+  command
+      .add_option("--gpus", need.gpus,
+                  "Whole GPUs on each node: short for --isolation dedicated --count N")
+      ->type_name("N")
+      ->excludes(count);
+  command
+      .add_option("--nodes", need.nodes, "Nodes that each give as much, all or none (default: 1)")
+      ->type_name("N");
+  command
+      .add_option("--nvlink", need.nvlink,
+                  "Links between the GPUs of a node: preferred (default), required")
+      ->type_name("HOW");
   command
       .add_option("--model", need.models, "Acceptable GPU models, or families: H100 (default: any)")
       ->type_name("MODEL");
   command.add_option("--pool", need.pool, "Only this pool")->type_name("POOL");
   command.add_option("--tier", need.tier, "Only this tier (default: the least that satisfies)")
       ->type_name("TIER");
-  command.add_option("--cpu", need.cpu, "Host CPUs, for all slices together")->type_name("N");
-  command.add_option("--host-memory", need.host_memory, "Host memory, for all slices together")
+  command.add_option("--cpu", need.cpu, "CPUs of each host, for all slices there")->type_name("N");
+  command
+      .add_option("--host-memory", need.host_memory, "Memory of each host, for all slices there")
       ->type_name("SIZE");
   command.add_option("--purpose", need.purpose, "What it is for, shown to others")
       ->type_name("TEXT");
@@ -116,6 +130,19 @@ Result<request::Need> need_of(const NeedOptions& options) {
   if (options.count < 1 || options.count > 64)
     return refuse("--count", "a request has 1 to 64 slices", "split it");
   need.count = options.count;
+  if (options.gpus < 0 || options.gpus > 64)
+    return refuse("--gpus", "a node has 1 to 64 GPUs", "ask for several nodes with --nodes");
+  if (options.gpus > 0) {
+    need.count = options.gpus;
+    need.isolation = catalog::Isolation::kDedicated;
+  }
+  if (options.nodes < 1 || options.nodes > 64)
+    return refuse("--nodes", "a request is for 1 to 64 nodes", "split it");
+  need.nodes = options.nodes;
+  if (options.nvlink != "preferred" && options.nvlink != "required")
+    return refuse("--nvlink", "\"" + options.nvlink + "\" is not a wish",
+                  "use preferred or required");
+  if (options.nvlink == "required") need.nvlink = request::Nvlink::kRequired;
   need.models = models_of(options.models);
   need.pool = options.pool;
   need.tier = options.tier;

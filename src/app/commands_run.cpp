@@ -93,15 +93,17 @@ Result<std::map<std::string, std::string>> environment_of(const Json& lease,
   if (state != "active" && state != "expiring")
     return fail(Reason::kUnavailable, name + " is " + state, "--lease",
                 "wait until it is active, or ask for another");
-  if (const auto there = text_at(lease, "status.node"); there != node)
-    return fail(Reason::kUnavailable,
-                fmt::format("{} is on node {}, and this machine is {}", name, there, node),
-                "--lease", "run it there; or say with --node what this machine is called");
   std::string devices, memory;
   for (const auto& slice : lease["status"]["slices"]) {
+    if (text_at(slice, "node") != node) continue;  // of a gang: another machine's part
     devices += (devices.empty() ? "" : ",") + text_at(slice, "device");
     if (text_at(slice, "technology") == "time-slicing") memory = text_at(slice, "memory");
   }
+  if (devices.empty())
+    return fail(Reason::kUnavailable,
+                fmt::format("{} is on node {}, and this machine is {}", name,
+                            text_at(lease, "status.node"), node),
+                "--lease", "run it there; or say with --node what this machine is called");
   std::map<std::string, std::string> environment = {{"CUDA_VISIBLE_DEVICES", devices},
                                                     {"TESSERA_LEASE", name}};
   // What an MPS server holds its clients to. Without one it is for the program to know.
@@ -112,11 +114,13 @@ Result<std::map<std::string, std::string>> environment_of(const Json& lease,
   return environment;
 }
 
-/// The minors of the device files of the lease's GPUs; empty where one is not known.
+/// The minors of the device files of the lease's GPUs on this machine; empty where one is not
+/// known.
 std::vector<unsigned> minors_of(client::Connection& connection, const Json& lease,
-                                const std::string& driver_files) {
+                                const std::string& node, const std::string& driver_files) {
   std::vector<unsigned> minors;
   for (const auto& slice : lease["status"]["slices"]) {
+    if (text_at(slice, "node") != node) continue;
     const auto gpu = fetch(connection, {.target = "/v1/gpus/" + text_at(slice, "gpu")});
     const auto minor =
         gpu ? minor_of(text_at(*gpu, "status.uuid"), driver_files) : std::optional<unsigned>();
@@ -128,7 +132,7 @@ std::vector<unsigned> minors_of(client::Connection& connection, const Json& leas
 
 /// The control group that the program is to be in, if there can be one; fenced where that works.
 std::optional<LeaseScope> enclose(client::Connection& connection, const Json& lease,
-                                  const RunOptions& options) {
+                                  const std::string& node, const RunOptions& options) {
   const auto name = text_at(lease, "metadata.name");
   const auto id = id_of(name);
   auto scope = id ? LeaseScope::make(*id) : fail(Reason::kInvalidDocument, "not a lease", name);
@@ -138,7 +142,7 @@ std::optional<LeaseScope> enclose(client::Connection& connection, const Json& le
     return std::nullopt;
   }
   // Where the driver shows no GPUs there are none to be kept from.
-  if (const auto minors = minors_of(connection, lease, options.driver_files); !minors.empty())
+  if (const auto minors = minors_of(connection, lease, node, options.driver_files); !minors.empty())
     if (const auto fenced = fence_devices(scope->folder(), minors); !fenced)
       fmt::print(stderr, "warning: {}\n", base::to_string(fenced.error()));
   return std::move(*scope);
@@ -148,10 +152,10 @@ Result<Ending> run_on(client::Connection& connection, const std::string& name,
                       const RunOptions& options) {
   const auto lease = fetch(connection, {.target = "/v1/leases/" + client::encode(name)});
   if (!lease) return std::unexpected(lease.error());
-  const auto environment =
-      environment_of(*lease, options.node.empty() ? host_name() : options.node);
+  const auto node = options.node.empty() ? host_name() : options.node;
+  const auto environment = environment_of(*lease, node);
   if (!environment) return std::unexpected(environment.error());
-  const auto scope = enclose(connection, *lease, options);
+  const auto scope = enclose(connection, *lease, node, options);
   return run_child({options.command, *environment, scope ? scope->door() : std::string()});
 }
 

@@ -140,7 +140,9 @@ std::string moment_words(std::string_view instant, base::Instant now) {
 
 std::string want_words(const Json& request) {
   const auto count = text_at(request, "spec.count", "1");
-  std::string want = count == "1" ? "" : count + " x ";
+  const auto nodes = text_at(request, "spec.nodes", "1");
+  std::string want = nodes == "1" ? "" : nodes + " nodes x ";
+  if (count != "1") want += count + " x ";
   if (const auto memory = text_at(request, "spec.memory"); !memory.empty() && memory != "0MiB")
     want += memory_words(memory) + " ";
   if (const auto sms = text_at(request, "spec.sms", "0"); sms != "0") want += sms + "SMs ";

@@ -188,7 +188,7 @@ std::optional<LeaseGranted> planned_grant(const State& state, const PlannedGrant
   const auto world = world_of(state, *team);
   const auto need = matched_need(*request);
   const auto matched = placement::match(world.for_matching(), need);
-  if (!matched || need.count != 1 || !host_has_room(state.fleet().node(gpu.node), need))
+  if (!matched || need.slices() != 1 || !host_has_room(state.fleet().node(gpu.node), need))
     return std::nullopt;
   const auto pool = state.fleet().node(gpu.node).pool;
   const auto profile = layouts.instance(planned.instance).profile;

@@ -71,6 +71,7 @@ class Applier {
     auto& node = s_.fleet_.node(*index);
     node.cpu = event.cpu;
     node.memory = event.memory;
+    node.nvlink = event.nvlink;
     for (const auto gpu : node.gpus) lay_out(gpu);
     refresh(*index);
   }

@@ -39,10 +39,12 @@ void SliceChanges::scrub(const request::LeasedSlice& leased) {
 
 void SliceChanges::change_host_use(const request::Lease& lease, std::int64_t sign) {
   if (lease.cpu.count() == 0 && lease.host_memory.count() == 0) return;
-  auto& node = s_.fleet_.node(lease.node);
-  node.cpu_used += lease.cpu * sign;
-  node.memory_used += lease.host_memory * sign;
-  s_.index_.refresh_host(lease.node, s_.fleet_);
+  for (const auto index : request::nodes_of(lease, s_.fleet_)) {
+    auto& node = s_.fleet_.node(index);
+    node.cpu_used += lease.cpu * sign;
+    node.memory_used += lease.host_memory * sign;
+    s_.index_.refresh_host(index, s_.fleet_);
+  }
 }
 
 void SliceChanges::refresh(GpuIndex gpu) {

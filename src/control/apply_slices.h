@@ -17,7 +17,7 @@ class SliceChanges {
   void add(const request::LeasedSlice& leased, LeaseId lease);
   /// Nobody may use it any more; one that failed stays failed. Does nothing once it is gone.
   void scrub(const request::LeasedSlice& leased);
-  /// Counts what the lease takes of its node's host, or no longer takes.
+  /// Counts what the lease takes of its nodes' hosts, or no longer takes.
   void change_host_use(const request::Lease& lease, std::int64_t sign);
   /// Tells the index that a GPU has changed.
   void refresh(GpuIndex gpu);

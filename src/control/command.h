@@ -50,6 +50,7 @@ struct PutNode {
   int gpus = 0;
   base::MilliCpu cpu;
   base::MiB memory;
+  fleet::Islands nvlink{};
 };
 /// With `gone`, the machine will never report again: what it holds is given up, its leases end
 /// and their requests wait for other hardware. Without, a node that holds anything stays.

@@ -30,7 +30,8 @@ Events give_up(const State& state, fleet::NodeIndex node, Instant now) {
   for (const auto id : leases) {
     const auto& lease = *state.find(id);
     const bool stands = lease.state <= request::LeaseState::kExpiring;
-    const bool lives_here = lease.node == node;
+    const auto nodes = request::nodes_of(lease, state.fleet());
+    const bool lives_here = std::ranges::find(nodes, node) != nodes.end();
     const std::string gone = "node " + state.fleet().node(node).name + " is gone";
     if (stands && lives_here)
       events.push_back(LeaseEnding{id, Reason::kNodesAway, gone + "; waiting for another", true});
@@ -111,7 +112,8 @@ Decision decide_put(const State& state, const PutNode& command) {
   if (!pool)
     return fail(Reason::kUnknownObject, "there is no pool \"" + command.pool + "\"", "spec.pool",
                 "define the pool first, or correct its name");
-  const NodePut put{command.name, command.pool, command.gpus, command.cpu, command.memory};
+  const NodePut put{command.name, command.pool,   command.gpus,
+                    command.cpu,  command.memory, command.nvlink};
   const auto known = state.fleet().find_node(command.name);
   if (!known) return Events{put};
   const auto& node = state.fleet().node(*known);
@@ -124,7 +126,7 @@ Decision decide_put(const State& state, const PutNode& command) {
                     " GPUs, they cannot become fewer",
                 "spec.gpus", "delete the node and declare it anew");
   if (static_cast<std::size_t>(command.gpus) == node.gpus.size() && command.cpu == node.cpu &&
-      command.memory == node.memory)
+      command.memory == node.memory && command.nvlink == node.nvlink)
     return Events{};
   return Events{put};
 }

@@ -14,7 +14,8 @@ using request::Request;
 using request::RequestState;
 
 constexpr std::size_t kDuePerTick = 1000;
-constexpr int kMostSlices = 64;
+constexpr int kMostSlices = 64;  ///< on one node
+constexpr int kMostNodes = 64;
 
 std::unexpected<base::Error> invalid(std::string what, std::string where, std::string todo) {
   return fail(Reason::kInvalidQuantity, std::move(what), std::move(where), std::move(todo));
@@ -23,7 +24,13 @@ std::unexpected<base::Error> invalid(std::string what, std::string where, std::s
 base::Result<void> check_need(const Need& need) {
   if (need.count < 1 || need.count > kMostSlices)
     return invalid("count must be 1 to " + std::to_string(kMostSlices), "spec.count",
+                   "split the request, or ask for several nodes");
+  if (need.nodes < 1 || need.nodes > kMostNodes)
+    return invalid("nodes must be 1 to " + std::to_string(kMostNodes), "spec.nodes",
                    "split the request");
+  if (need.linked() && need.count == 1)
+    return invalid("one GPU has nothing to be linked with", "spec.nvlink",
+                   "ask for several with count, or leave nvlink out");
   if (need.memory.count() < 0 || need.host_memory.count() < 0 || need.cpu.count() < 0 ||
       need.duration < base::Duration::zero())
     return invalid("a need cannot be negative", "spec", "leave it out for any amount");
@@ -52,7 +59,7 @@ bool approved_for(const tenancy::Tier& tier, base::Duration duration) {
 /// what is granted is at most kMaxOversize times that.
 bool approved_at_once(const tenancy::Tier& tier, const placement::Candidate& least,
                       const Need& need) {
-  const auto share = std::max(least.cost.compute, least.cost.memory) * need.count;
+  const auto share = std::max(least.cost.compute, least.cost.memory) * need.slices();
   return approved_for(tier, duration_of(need, tier)) &&
          (!tier.auto_approval || share <= tier.auto_approval->share);
 }

@@ -20,7 +20,9 @@ Decision decide_use(const State& state, const RecordUse& command) {
     for (const auto& each : batch.leases) {
       // What belongs to a lease that is forgotten, or to another node's, is nobody's here.
       const auto* lease = state.find(each.lease);
-      if (lease != nullptr && lease->node == *node) sums[each.lease] += each.use;
+      if (lease == nullptr) continue;
+      const auto nodes = request::nodes_of(*lease, state.fleet());
+      if (std::ranges::find(nodes, *node) != nodes.end()) sums[each.lease] += each.use;
     }
   }
   if (sequence == before) return Events{};

@@ -49,12 +49,14 @@ struct NodePut {
   int gpus = 0;
   base::MilliCpu cpu;
   base::MiB memory;
+  fleet::Islands nvlink{};
   static void fields(auto& self, auto&& visit) {
     visit("name", self.name);
     visit("pool", self.pool);
     visit("gpus", self.gpus);
     visit("cpu", self.cpu);
     visit("memory", self.memory);
+    visit("nvlink", self.nvlink);
   }
 };
 struct NodeDeleted {

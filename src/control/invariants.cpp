@@ -250,6 +250,60 @@ class LedgerConserves final : public Invariant {
   }
 };
 
+/// A lease that stands has all that its request asked for: so many slices on each of so many nodes,
+/// no more and no fewer; and where it asked for linked GPUs it was granted such. Looks at grants,
+/// and at all leases every few steps.
+class GangIsWhole final : public Invariant {
+  std::string_view name() const override { return "GangIsWhole"; }
+
+  Violation check(const State& state, const Record& record) override {
+    for (const auto& event : record.events)
+      if (const auto* granted = std::get_if<LeaseGranted>(&event))
+        if (auto broken = check_links(state, granted->lease)) return broken;
+    return record.revision % 16 == 0 ? check_all(state) : std::nullopt;
+  }
+
+  Violation check_all(const State& state) override {
+    for (const auto& [id, lease] : state.leases())
+      if (lease.state <= request::LeaseState::kExpiring)
+        if (auto broken = check_parts(state, lease)) return broken;
+    return std::nullopt;
+  }
+
+  static Violation check_parts(const State& state, const request::Lease& lease) {
+    const auto& need = state.find(lease.request)->need;
+    const auto label = "lease-" + std::to_string(lease.id.value());
+    std::map<fleet::NodeIndex, int> parts;
+    for (const auto& own : lease.slices) {
+      const auto* slice = state.fleet().gpu(own.gpu).find(own.generation);
+      if (slice == nullptr || slice->holder != lease.id) return label + " lacks a slice";
+      ++parts[state.fleet().gpu(own.gpu).node];
+    }
+    if (parts.size() != static_cast<std::size_t>(need.nodes))
+      return label + " is on " + std::to_string(parts.size()) + " nodes, not on " +
+             std::to_string(need.nodes);
+    for (const auto& [node, slices] : parts)
+      if (slices != need.count) return label + " has an incomplete part";
+    return std::nullopt;
+  }
+
+  static Violation check_links(const State& state, const request::Lease& lease) {
+    if (auto broken = check_parts(state, lease)) return broken;
+    if (!state.find(lease.request)->need.linked()) return std::nullopt;
+    for (const auto index : request::nodes_of(lease, state.fleet())) {
+      const auto in_island = [&](const auto& island) {
+        return std::ranges::all_of(lease.slices, [&](const auto& own) {
+          const auto& gpu = state.fleet().gpu(own.gpu);
+          return gpu.node != index || std::ranges::find(island, gpu.number) != island.end();
+        });
+      };
+      if (std::ranges::none_of(state.fleet().node(index).nvlink, in_island))
+        return "lease-" + std::to_string(lease.id.value()) + " was granted GPUs without a link";
+    }
+    return std::nullopt;
+  }
+};
+
 /// Nothing is granted over a slice that was not verified free. Keeps its own books from the
 /// events, apart from the state's.
 class ScrubBeforeReuse final : public Invariant {
@@ -366,6 +420,7 @@ std::vector<std::unique_ptr<Invariant>> all_invariants() {
   all.push_back(std::make_unique<LayoutIsLegal>());
   all.push_back(std::make_unique<CapacityNeverExceeded>());
   all.push_back(std::make_unique<LedgerConserves>());
+  all.push_back(std::make_unique<GangIsWhole>());
   all.push_back(std::make_unique<ScrubBeforeReuse>());
   all.push_back(std::make_unique<ExplainAgreesWithPlace>());
   all.push_back(std::make_unique<DerivedMatchesStored>());

@@ -199,7 +199,7 @@ class Drafter {
   }
 
   bool wanted(const request::Request& request) {
-    if (request.need.count == 1) return true;
+    if (request.need.slices() == 1) return true;
     ++several_;
     return false;
   }

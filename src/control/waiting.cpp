@@ -11,7 +11,8 @@ std::string WaitingLines::key_of(const request::Request& request) {
   for (const std::int64_t part :
        {need.memory.count(), need.compute.count(), need.sms.count(),
         static_cast<std::int64_t>(need.isolation), std::int64_t{need.count}, need.cpu.count(),
-        need.host_memory.count(), static_cast<std::int64_t>(need.duration.count())})
+        need.host_memory.count(), static_cast<std::int64_t>(need.duration.count()),
+        std::int64_t{need.nodes}, static_cast<std::int64_t>(need.nvlink)})
     key += '\0' + std::to_string(part);
   return key;
 }

@@ -46,6 +46,11 @@ struct Pool {
 enum class NodePhase : std::uint8_t { kExpected, kReady, kLost };
 std::string_view to_string(NodePhase phase);
 
+/// GPUs of one node by number, each list linked by NVLink all to all: boards with a switch have one
+/// such island, bridges make pairs. Every list rises and has two GPUs or more, no GPU is in two,
+/// and those in none have no link, or none that is known.
+using Islands = std::vector<std::vector<std::uint16_t>>;
+
 /// One machine with GPUs of its pool's model.
 struct Node {
   std::string name;
@@ -58,6 +63,7 @@ struct Node {
   MiB memory_used;
   std::vector<GpuIndex> gpus;  ///< by number
   std::string boot;            ///< boot id of the last report
+  Islands nvlink;              ///< as declared
 
   bool open() const { return phase == NodePhase::kReady && !cordoned; }
   static void fields(auto& self, auto&& visit) {
@@ -71,6 +77,7 @@ struct Node {
     visit("memoryUsed", self.memory_used);
     visit("gpus", self.gpus);
     visit("boot", self.boot);
+    visit("nvlink", self.nvlink);
   }
 };
 

@@ -48,11 +48,17 @@ bool keep(const State&, const control::Plan& plan, const Filter& filter) {
   return passes(filter.state, to_string(plan.state));
 }
 
+bool stands_on(const State& state, const request::Lease& lease, const std::string& node) {
+  return std::ranges::any_of(request::nodes_of(lease, state.fleet()), [&](const auto index) {
+    return state.fleet().node(index).name == node;
+  });
+}
+
 bool keep(const State& state, const request::Lease& lease, const Filter& filter) {
   return passes(filter.team, lease.team) && passes(filter.tier, lease.tier) &&
          passes(filter.state, to_string(lease.state)) &&
          passes(filter.pool, state.fleet().pool(lease.pool).name) &&
-         passes(filter.node, state.fleet().node(lease.node).name);
+         (filter.node.empty() || stands_on(state, lease, filter.node));
 }
 
 bool keep(const State& state, const fleet::Node& node, const Filter& filter) {

@@ -54,6 +54,7 @@ class Explainer {
     auto placed = place(world_, *matched, need_);
     if (placed) {
       out_.spot = std::move(*placed);
+      add_link_hints();
       return std::move(out_);
     }
     out_.reason = placed.error().reason;
@@ -125,7 +126,7 @@ class Explainer {
   }
 
   Reason deciding_reason(const Candidate& candidate, const Blocker& counts) const {
-    if (!within_limit(world_, candidate, need_.count)) return Reason::kQuotaReached;
+    if (!within_limit(world_, candidate, need_.slices())) return Reason::kQuotaReached;
     if (counts.away == counts.gpus) return Reason::kNodesAway;
     if (counts.host > 0 && counts.fitting == 0) return Reason::kHostResources;
     if (counts.scrubbing > 0) return Reason::kWaitingForScrub;
@@ -137,7 +138,7 @@ class Explainer {
   std::string sentence(const Blocker& counts) const {
     std::string text = plural(counts.gpus, "GPU") + " in " + counts.pool + ": ";
     std::string parts;
-    const auto add = [&](int count, const char* what) {
+    const auto add = [&](int count, const std::string& what) {
       if (count == 0) return;
       if (!parts.empty()) parts += ", ";
       parts += std::to_string(count) + " " + what;
@@ -149,8 +150,15 @@ class Explainer {
     add(counts.host, "without host CPU or memory");
     add(counts.fitting, counts.reason == Reason::kQuotaReached
                             ? "with room, beyond the team's limit"
-                            : "with room for one slice, not for all on one node");
+                            : "with room for one slice, not for all " + place_of_all());
     return text + (parts.empty() ? "none" : parts);
+  }
+
+  std::string place_of_all() const {
+    auto text = need_.nodes == 1 ? std::string("on one node")
+                                 : "on " + std::to_string(need_.nodes) + " nodes at once";
+    if (need_.linked()) text += " and linked by NVLink";
+    return text;
   }
 
   // --- what would make it fit -----------------------------------------------------------------
@@ -179,6 +187,8 @@ class Explainer {
   void offer_all(const Match* matched) {
     offer_smaller();
     offer_weaker();
+    offer_fewer_nodes();
+    offer_unlinked();
     if (matched != nullptr) offer_other_tiers(*matched->tier);
     if (!need_.pool.empty()) {
       Need changed = need_;
@@ -224,6 +234,27 @@ class Explainer {
     }
   }
 
+  /// The most nodes below those asked for that fit now. Fewer nodes fit wherever more do, so
+  /// halving finds them.
+  void offer_fewer_nodes() {
+    Need changed = need_;
+    int fits_on = 0, too_many = need_.nodes;
+    while (too_many - fits_on > 1) {
+      changed.nodes = fits_on + (too_many - fits_on) / 2;
+      (fits(changed) ? fits_on : too_many) = changed.nodes;
+    }
+    if (fits_on == 0) return;
+    changed.nodes = fits_on;
+    offer(Alternative::Kind::kSmaller, changed, "on " + plural(fits_on, "node"));
+  }
+
+  void offer_unlinked() {
+    if (!need_.linked()) return;
+    Need changed = need_;
+    changed.nvlink = request::Nvlink::kPreferred;
+    offer(Alternative::Kind::kWeaker, changed, "on GPUs that NVLink does not all link");
+  }
+
   void offer_other_tiers(const tenancy::Tier& matched) {
     for (const auto& [name, tier] : world_.tiers) {
       if (!tenancy::lesser(matched, tier)) continue;
@@ -242,8 +273,8 @@ class Explainer {
       for (const auto& slice : ending.lease->slices) freed[slice.gpu].insert(slice.generation);
       for (const auto& candidate : matched.candidates) {
         if (candidate.pool != ending.lease->pool) continue;
-        if (!within_limit(world_, candidate, need_.count)) continue;
-        if (!fits_after(candidate, ending.lease->node, freed)) continue;
+        if (!within_limit(world_, candidate, need_.slices())) continue;
+        if (!gang_fits_after(candidate, freed)) continue;
         const auto lease = "lease-" + std::to_string(ending.lease->id.value());
         out_.alternatives.push_back({.kind = Alternative::Kind::kLater,
                                      .text = "fits after " + lease + " ends at " +
@@ -258,26 +289,73 @@ class Explainer {
     }
   }
 
+  /// On the nodes where something was freed, and those that have room already.
+  bool gang_fits_after(const Candidate& candidate,
+                       const std::map<fleet::GpuIndex, std::set<std::uint64_t>>& freed) const {
+    std::set<fleet::NodeIndex> touched, good;
+    for (const auto& [gpu, generations] : freed) touched.insert(world_.fleet.gpu(gpu).node);
+    const auto wanted = static_cast<std::size_t>(need_.nodes);
+    if (wanted > 1) {
+      const NodeNeed part{candidate, need_.count, {need_.cpu, need_.host_memory}, need_.linked()};
+      for (const auto& best : world_.rankings->first(world_.view(), part, wanted))
+        good.insert(best.node);
+    }
+    for (const auto node : touched)
+      if (good.size() < wanted && fits_after(candidate, node, freed)) good.insert(node);
+    return good.size() >= wanted;
+  }
+
   bool fits_after(const Candidate& candidate, fleet::NodeIndex index,
                   const std::map<fleet::GpuIndex, std::set<std::uint64_t>>& freed) const {
     const auto& node = world_.fleet.node(index);
+    if (node.pool != candidate.pool) return false;
     if (node.cpu.count() > 0 && node.cpu < need_.cpu) return false;
     if (node.memory.count() > 0 && node.memory < need_.host_memory) return false;
     const auto& pool = world_.fleet.pool(candidate.pool);
-    std::vector<NodeGpu> gpus;
-    for (const auto gpu : node.gpus) {
-      if (!world_.index.open(gpu)) continue;
-      const auto ended = freed.find(gpu);
-      gpus.push_back({gpu, occupancy_without(world_.fleet.gpu(gpu), [&](const fleet::Slice& s) {
-                        return s.phase == SlicePhase::kScrubbing ||
-                               (ended != freed.end() && ended->second.contains(s.generation));
-                      })});
-    }
-    return pack(world_.catalog.model(pool.model), pool, std::move(gpus), candidate, need_.count)
-        .has_value();
+    const auto& model = world_.catalog.model(pool.model);
+    const auto all_fit_on = [&](const std::vector<fleet::GpuIndex>& part) {
+      std::vector<NodeGpu> gpus;
+      for (const auto gpu : part) {
+        if (!world_.index.open(gpu)) continue;
+        const auto ended = freed.find(gpu);
+        gpus.push_back({gpu, occupancy_without(world_.fleet.gpu(gpu), [&](const fleet::Slice& s) {
+                          return s.phase == SlicePhase::kScrubbing ||
+                                 (ended != freed.end() && ended->second.contains(s.generation));
+                        })});
+      }
+      return pack(model, pool, std::move(gpus), candidate, need_.count).has_value();
+    };
+    if (!need_.linked()) return all_fit_on(node.gpus);
+    return std::ranges::any_of(node.nvlink, [&](const auto& island) {
+      std::vector<fleet::GpuIndex> linked;
+      for (const auto number : island) linked.push_back(node.gpus[number]);
+      return all_fit_on(linked);
+    });
   }
 
   // --- hints ----------------------------------------------------------------------------------
+
+  /// Whether NVLink links the GPUs that were found, where several whole ones were asked for and
+  /// anything is known of links.
+  void add_link_hints() {
+    if (need_.count < 2) return;
+    std::map<fleet::NodeIndex, std::vector<std::uint16_t>> numbers;
+    for (const auto& grant : out_.spot->grants) {
+      if (!std::holds_alternative<fleet::WholeSlice>(grant.shape)) return;
+      const auto& gpu = world_.fleet.gpu(grant.gpu);
+      numbers[gpu.node].push_back(gpu.number);
+    }
+    for (const auto& [index, gpus] : numbers) {
+      const auto& node = world_.fleet.node(index);
+      if (node.nvlink.empty()) continue;
+      const bool linked = std::ranges::any_of(node.nvlink, [&](const auto& island) {
+        return std::ranges::all_of(
+            gpus, [&](auto number) { return std::ranges::find(island, number) != island.end(); });
+      });
+      out_.hints.push_back("NVLink " + std::string(linked ? "links" : "does not link") + " all " +
+                           plural(static_cast<int>(gpus.size()), "GPU") + " on " + node.name);
+    }
+  }
 
   /// "10 GiB" where "10 GB" would take a smaller slice: the trap of the profile names.
   void add_unit_hint(const Match& matched) {

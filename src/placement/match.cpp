@@ -96,6 +96,8 @@ class TierMatch {
   bool isolation_met() const { return isolation_met_; }
   bool over_limit() const { return over_limit_; }
   bool node_too_small() const { return node_too_small_; }
+  bool too_few_nodes() const { return too_few_nodes_; }
+  bool no_link() const { return no_link_; }
   const Largest& largest() const { return largest_; }
 
  private:
@@ -123,6 +125,10 @@ class TierMatch {
       const auto given = tier_.isolation_with(technology);
       if (!given || *given < need_.isolation || !pool.offers(technology)) continue;
       isolation_met_ = true;
+      if (need_.linked() && technology != Technology::kWhole) {
+        no_link_ = true;  // what a GPU is divided into cannot use its links
+        continue;
+      }
       Candidate candidate{.pool = index, .technology = technology};
       switch (technology) {
         case Technology::kMig:
@@ -237,28 +243,35 @@ class TierMatch {
   /// Keeps a candidate that some node could hold when empty and the team's limit allows.
   void admit(const Candidate& candidate) {
     const auto& pool = world_.fleet.pool(candidate.pool);
-    if (!some_node_could_hold(candidate, pool)) {
-      node_too_small_ = true;
-      return;
-    }
+    if (!nodes_could_hold(candidate, pool)) return;
     const auto* quota = world_.team.quota(pool.name);
-    if (quota && quota->limit && !times(candidate.cost, need_.count).within(*quota->limit)) {
+    if (quota && quota->limit && !times(candidate.cost, need_.slices()).within(*quota->limit)) {
       over_limit_ = true;
       return;
     }
     found_.push_back(candidate);
   }
 
-  bool some_node_could_hold(const Candidate& candidate, const Pool& pool) const {
+  /// Are there nodes enough? Notes what they lack.
+  bool nodes_could_hold(const Candidate& candidate, const Pool& pool) {
     if (any_nodes_) return true;
     const auto& model = world_.catalog.model(pool.model);
     const auto per_gpu = room(model, pool, empty_gpu(pool), candidate);
     const HostNeed host{need_.cpu, need_.host_memory};
-    return std::ranges::any_of(world_.nodes.shapes_of(candidate.pool), [&](const auto& entry) {
-      const auto& shape = entry.first;
-      return shape.could_hold(host) &&
-             per_gpu * static_cast<std::int64_t>(shape.gpus) >= need_.count;
-    });
+    int large = 0, linked = 0;
+    for (const auto& [shape, nodes] : world_.nodes.shapes_of(candidate.pool)) {
+      if (!shape.could_hold(host) || per_gpu * static_cast<std::int64_t>(shape.gpus) < need_.count)
+        continue;
+      large += nodes;
+      if (!need_.linked() || shape.linked >= static_cast<std::size_t>(need_.count)) linked += nodes;
+    }
+    if (large == 0)
+      node_too_small_ = true;
+    else if (linked == 0)
+      no_link_ = true;
+    else if (linked < need_.nodes)
+      too_few_nodes_ = true;
+    return linked >= need_.nodes;
   }
 
   const MatchWorld& world_;
@@ -270,6 +283,8 @@ class TierMatch {
   bool isolation_met_ = false;
   bool over_limit_ = false;
   bool node_too_small_ = false;
+  bool too_few_nodes_ = false;
+  bool no_link_ = false;
 };
 
 Result<std::vector<const Tier*>> eligible_tiers(const MatchWorld& world, const Need& need) {
@@ -303,6 +318,8 @@ struct Misfit {
   bool isolation_met = false;
   bool over_limit = false;
   bool node_too_small = false;
+  bool too_few_nodes = false;
+  bool no_link = false;
   base::Duration longest{};
   bool too_long = true;  ///< for every tier
   Largest largest;
@@ -329,6 +346,18 @@ struct Misfit {
                   "no slice here has " + base::to_string(need.memory) + ": the largest is " +
                       largest.where + " with " + base::to_string(largest.memory),
                   "spec.memory", "ask for less memory per slice");
+    if (too_few_nodes)
+      return fail(Reason::kNeverFits,
+                  "no pool has " + std::to_string(need.nodes) + " nodes that could each hold " +
+                      std::to_string(need.count) + " such slices" +
+                      (need.linked() ? ", linked by NVLink" : ""),
+                  "spec.nodes", "ask for fewer nodes");
+    if (no_link)
+      return fail(Reason::kNeverFits,
+                  "no node has " + std::to_string(need.count) +
+                      " such GPUs that NVLink is said to link all to all",
+                  "spec.nvlink",
+                  "ask with nvlink: preferred, or declare the links of the nodes that have them");
     if (node_too_small)
       return fail(Reason::kNeverFits,
                   "no node could hold " + std::to_string(need.count) +
@@ -357,6 +386,8 @@ Result<Match> match(const MatchWorld& world, const Need& need) {
     misfit.isolation_met |= tier_match.isolation_met();
     misfit.over_limit |= tier_match.over_limit();
     misfit.node_too_small |= tier_match.node_too_small();
+    misfit.too_few_nodes |= tier_match.too_few_nodes();
+    misfit.no_link |= tier_match.no_link();
     misfit.largest.offer(tier_match.largest().memory, tier_match.largest().where);
   }
   return misfit.text(world, need);

@@ -14,7 +14,9 @@ constexpr std::size_t kSpareChanges = 1024;
 void NodeBook::put(fleet::NodeIndex index, const fleet::Node& node) {
   if (index.value() >= entries_.size()) entries_.resize(index.value() + 1);
   auto& entry = entries_[index.value()];
-  const Shape shape{node.gpus.size(), node.cpu, node.memory};
+  std::size_t linked = 0;
+  for (const auto& island : node.nvlink) linked = std::max(linked, island.size());
+  const Shape shape{node.gpus.size(), node.cpu, node.memory, linked};
   if (entry.pool != node.pool || entry.shape != shape) {
     count(entry, -1);
     entry.pool = node.pool;

@@ -28,8 +28,9 @@ class NodeBook {
   /// How a node is built: decides what it can ever hold.
   struct Shape {
     std::size_t gpus = 0;
-    base::MilliCpu cpu;  ///< 0: not counted
-    base::MiB memory;    ///< 0: not counted
+    base::MilliCpu cpu;      ///< 0: not counted
+    base::MiB memory;        ///< 0: not counted
+    std::size_t linked = 0;  ///< most GPUs that are linked by NVLink all to all
     friend auto operator<=>(const Shape&, const Shape&) = default;
     bool counted() const { return cpu.count() > 0 || memory.count() > 0; }
     bool could_hold(HostNeed need) const {

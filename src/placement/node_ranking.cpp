@@ -22,6 +22,11 @@ constexpr std::size_t kFewestOrders = 16;
 constexpr std::size_t kMostOrders = 4096;
 /// Entries beside two for every node before an order is cleared of what is out of date.
 constexpr std::size_t kSpareEntries = 64;
+/// What a node is better by, in GPUs of worth, where NVLink links all GPUs of a need; and what it
+/// is worse by for every GPU that its island has to spare then. More than all GPUs of a node are
+/// worth, and no node has more than 64.
+constexpr double kTogether = 4096;
+constexpr double kToSpare = 64;
 
 /// One node and what is to go there.
 class Place {
@@ -32,7 +37,41 @@ class Place {
         pool_(view.fleet.pool(need.slice.pool)),
         model_(view.catalog.model(pool_.model)),
         classes_(view.index.gpu_classes()),
-        gpus_(view.fleet.node(node).gpus) {}
+        gpus_(view.fleet.node(node).gpus),
+        islands_(view.fleet.node(node).nvlink) {}
+
+  /// An island with room for all slices: how many empty GPUs it has, and where it is in
+  /// fleet::Node::nvlink.
+  struct Island {
+    int empty = 0;
+    std::size_t number = 0;
+  };
+  /// The one with the fewest empty GPUs; of equals the smallest, then the first.
+  std::optional<Island> island_for(int count) const {
+    std::optional<Island> best;
+    for (std::size_t i = 0; i < islands_.size(); ++i) {
+      const Island at{empty_in(islands_[i]), i};
+      if (at.empty < count) continue;
+      if (!best || std::pair(at.empty, islands_[i].size()) <
+                       std::pair(best->empty, islands_[best->number].size()))
+        best = at;
+    }
+    return best;
+  }
+
+  /// Does NVLink decide between the node's GPUs?
+  bool by_island() const {
+    return !islands_.empty() && need_.slice.technology == Technology::kWhole;
+  }
+
+  /// What linked GPUs are better by than others.
+  double gain() const {
+    if (need_.count < 2 || !by_island()) return 0;
+    const auto island = island_for(need_.count);
+    return island ? kTogether - kToSpare * (island->empty - need_.count) : 0;
+  }
+
+  bool refuses_link() const { return need_.linked && !island_for(need_.count); }
 
   /// The best GPU for a single slice, by `rank(class, fit)`: less is better; equals by number.
   template <class Rank>
@@ -74,12 +113,27 @@ class Place {
     return sum;
   }
 
-  std::vector<Pick> packed() const {
-    std::vector<NodeGpu> open;
-    for (const auto gpu : gpus_)
-      if (const auto* filed = classes_.of(gpu)) open.push_back({gpu, filed->occupancy});
-    auto picks = pack(model_, pool_, std::move(open), need_.slice, need_.count);
-    return picks ? std::move(*picks) : std::vector<Pick>{};
+  std::vector<Pick> packed() const { return packed_on(gpus_, need_.count); }
+
+  /// Whole GPUs of one island, or else of as few as can be.
+  std::vector<Pick> packed_by_island() const {
+    std::vector<Pick> picks;
+    auto left = islands_with_singles();
+    while (picks.size() < static_cast<std::size_t>(need_.count)) {
+      const auto lacking = need_.count - static_cast<int>(picks.size());
+      const auto before = [&](const Part& a, const Part& b) {
+        const bool a_holds = a.empty >= lacking, b_holds = b.empty >= lacking;
+        if (a_holds != b_holds) return a_holds;
+        if (a.empty != b.empty) return a_holds ? a.empty < b.empty : a.empty > b.empty;
+        return a.gpus.size() < b.gpus.size();
+      };
+      const auto best = std::ranges::min_element(left, before);
+      if (best == left.end() || best->empty == 0) return {};
+      for (auto& pick : packed_on(best->gpus, std::min(lacking, best->empty)))
+        picks.push_back(std::move(pick));
+      left.erase(best);
+    }
+    return picks;
   }
 
   /// What the node's worth falls by for shares or whole GPUs, on a host as `room` says.
@@ -117,6 +171,46 @@ class Place {
   }
 
  private:
+  /// An island, or a GPU without a link.
+  struct Part {
+    std::vector<fleet::GpuIndex> gpus;
+    int empty = 0;
+  };
+
+  std::vector<Part> islands_with_singles() const {
+    std::vector<Part> parts;
+    std::vector<bool> linked(gpus_.size(), false);
+    for (const auto& island : islands_) {
+      Part part{.empty = empty_in(island)};
+      for (const auto number : island) {
+        part.gpus.push_back(gpus_[number]);
+        linked[number] = true;
+      }
+      parts.push_back(std::move(part));
+    }
+    for (std::size_t i = 0; i < gpus_.size(); ++i)
+      if (!linked[i]) parts.push_back({{gpus_[i]}, is_empty(gpus_[i]) ? 1 : 0});
+    return parts;
+  }
+
+  bool is_empty(fleet::GpuIndex gpu) const {
+    const auto* filed = classes_.of(gpu);
+    return filed != nullptr && filed->occupancy.empty();
+  }
+
+  int empty_in(const std::vector<std::uint16_t>& island) const {
+    return static_cast<int>(
+        std::ranges::count_if(island, [&](auto number) { return is_empty(gpus_[number]); }));
+  }
+
+  std::vector<Pick> packed_on(const std::vector<fleet::GpuIndex>& gpus, int count) const {
+    std::vector<NodeGpu> open;
+    for (const auto gpu : gpus)
+      if (const auto* filed = classes_.of(gpu)) open.push_back({gpu, filed->occupancy});
+    auto picks = pack(model_, pool_, std::move(open), need_.slice, count);
+    return picks ? std::move(*picks) : std::vector<Pick>{};
+  }
+
   std::optional<Fit> fit_on(const GpuClass& filed) const {
     if (need_.slice.technology != Technology::kMig)
       return fit(model_, pool_, filed.occupancy, need_.slice);
@@ -137,6 +231,7 @@ class Place {
   const catalog::GpuModel& model_;
   const GpuClasses& classes_;
   const std::vector<fleet::GpuIndex>& gpus_;
+  const fleet::Islands& islands_;
 };
 
 bool by_worth(const Candidate& slice) {
@@ -173,7 +268,9 @@ std::optional<double> loss_on(const NodeView& view, const NodeNeed& need, NodeIn
     const auto left = place.worth_after(after);
     if (!left) return std::nullopt;
     if (!before.worth) before.worth = view.index.worth().of(need.slice.pool, before.room);
+    if (place.refuses_link()) return std::nullopt;
     loss = (static_cast<double>(*before.worth) - static_cast<double>(*left)) / kMilli;
+    loss -= place.gain();
   } else if (need.count == 1) {
     const auto best =
         place.best_gpu([](const GpuClass&, const Fit& found) { return loss_of(found); });
@@ -191,6 +288,7 @@ std::optional<double> loss_on(const NodeView& view, const NodeNeed& need, NodeIn
 
 std::vector<Pick> picks_on(const NodeView& view, const NodeNeed& need, NodeIndex node) {
   const Place place(view, need, node);
+  if (place.by_island()) return place.packed_by_island();
   if (need.count != 1 || need.slice.technology == Technology::kWhole) return place.packed();
   std::optional<Pick> best;
   if (by_worth(need.slice)) {
@@ -233,7 +331,8 @@ NodeRankings::Key NodeRankings::key_of(const NodeNeed& need) {
           static_cast<std::int64_t>(slice.share.isolation),
           std::int64_t{need.count},
           need.host.cpu.count(),
-          need.host.memory.count()};
+          need.host.memory.count(),
+          std::int64_t{need.linked}};
 }
 
 NodeRankings::Order& NodeRankings::order_of(const NodeView& view, const NodeNeed& need) {
@@ -256,17 +355,45 @@ void NodeRankings::make_room(std::size_t nodes) {
         std::ranges::min_element(orders_, {}, [](const auto& one) { return one.second.used; }));
 }
 
-std::optional<NodeRankings::Best> NodeRankings::best(const NodeView& view, const NodeNeed& need) {
+NodeRankings::Order& NodeRankings::current(const NodeView& view, const NodeNeed& need) {
   auto& order = order_of(view, need);
   catch_up(view, need, order);
+  settle(view.index.nodes(), order);
+  return order;
+}
+
+void NodeRankings::settle(const NodeBook& nodes, Order& order) {
   auto& heap = order.heap;
-  const auto& nodes = view.index.nodes();
   while (!heap.empty() && nodes.of(heap.front().node).changed != heap.front().changed) {
     std::ranges::pop_heap(heap, worse<Entry, Entry>);
     heap.pop_back();
   }
+}
+
+std::optional<NodeRankings::Best> NodeRankings::best(const NodeView& view, const NodeNeed& need) {
+  const auto& heap = current(view, need).heap;
   if (heap.empty()) return std::nullopt;
   return Best{heap.front().node, heap.front().loss};
+}
+
+std::vector<NodeRankings::Best> NodeRankings::first(const NodeView& view, const NodeNeed& need,
+                                                    std::size_t most) {
+  auto& order = current(view, need);
+  auto& heap = order.heap;
+  std::vector<Entry> taken;
+  while (taken.size() < most && !heap.empty()) {
+    std::ranges::pop_heap(heap, worse<Entry, Entry>);
+    taken.push_back(heap.back());
+    heap.pop_back();
+    settle(view.index.nodes(), order);
+  }
+  std::vector<Best> found;
+  for (const auto& entry : taken) {
+    found.push_back({entry.node, entry.loss});
+    heap.push_back(entry);
+    std::ranges::push_heap(heap, worse<Entry, Entry>);
+  }
+  return found;
 }
 
 void NodeRankings::catch_up(const NodeView& view, const NodeNeed& need, Order& order) {

@@ -23,6 +23,7 @@ struct NodeNeed {
   Candidate slice;
   int count = 1;
   HostNeed host;
+  bool linked = false;  ///< the slices are whole GPUs, and NVLink has to link them all to all
 };
 
 /// A node as it is. Its worth is worked out when it is first asked for.
@@ -38,6 +39,9 @@ NodeLook look_at(const NodeView& view, fleet::NodeIndex node);
 /// - Shares and whole GPUs: how much the node's worth falls (placement/worth.h).
 /// - A MIG instance or a vGPU: future options given up on its GPU (placement/fit.h).
 /// - Several of those: how many more of the kind would still fit, so that large ones find room.
+///
+/// Several whole GPUs that one NVLink island has room for lose less there than anywhere else, and
+/// least in the island that has fewest to spare: whole islands are kept for large needs.
 ///
 /// Of equal losses the node with less host CPU left is better.
 std::optional<double> loss_on(const NodeView& view, const NodeNeed& need, fleet::NodeIndex node,
@@ -60,6 +64,8 @@ class NodeRankings {
   };
   /// The node to take, or nothing if the need fits nowhere in its pool.
   std::optional<Best> best(const NodeView& view, const NodeNeed& need);
+  /// The first `most` nodes to take, one such need each; fewer where it does not fit on so many.
+  std::vector<Best> first(const NodeView& view, const NodeNeed& need, std::size_t most);
 
  private:
   struct Entry {
@@ -78,10 +84,13 @@ class NodeRankings {
     std::uint64_t changed = 0, tuning = 0;
     NodeLook look;
   };
-  using Key = std::array<std::int64_t, 12>;
+  using Key = std::array<std::int64_t, 13>;
   static Key key_of(const NodeNeed& need);
 
   Order& order_of(const NodeView& view, const NodeNeed& need);
+  Order& current(const NodeView& view, const NodeNeed& need);
+  /// Takes entries that are out of date off the top.
+  static void settle(const NodeBook& nodes, Order& order);
   void catch_up(const NodeView& view, const NodeNeed& need, Order& order);
   void enter(const NodeView& view, const NodeNeed& need, Order& order, fleet::NodeIndex node);
   void make_room(std::size_t nodes);

@@ -39,6 +39,7 @@ class Attempt {
         match_(match),
         need_(need),
         host_{need.cpu, need.host_memory},
+        linked_(need.linked()),
         rankings_(world.rankings != nullptr ? *world.rankings : own_rankings_) {}
 
   std::expected<Spot, Refusal> run() {
@@ -58,8 +59,9 @@ class Attempt {
   struct Choice {
     const Candidate* candidate = nullptr;
     double harm = 0;
-    std::optional<Pick> gpu;  ///< the place, or
-    fleet::NodeIndex node;    ///< the node on which it is
+    std::optional<Pick> gpu;             ///< the place, or
+    fleet::NodeIndex node;               ///< the node on which it is, or
+    std::vector<fleet::NodeIndex> gang;  ///< the nodes
   };
   using CandidateAt = std::vector<Candidate>::const_iterator;
 
@@ -67,9 +69,9 @@ class Attempt {
   std::optional<Choice> best_of(CandidateAt first, CandidateAt end) {
     std::optional<Choice> best;
     for (auto it = first; it != end; ++it) {
-      auto found = find(*it, host_);
+      auto found = find(*it, {*it, need_.count, host_, linked_});
       if (!found) continue;
-      if (!within_limit(world_, *it, need_.count)) {
+      if (!within_limit(world_, *it, need_.slices())) {
         over_quota_ = true;
         continue;
       }
@@ -80,28 +82,39 @@ class Attempt {
   }
 
   /// Where GPUs are all that counts, their classes know the place; else the nodes are ranked.
-  std::optional<Choice> find(const Candidate& candidate, HostNeed host) const {
+  std::optional<Choice> find(const Candidate& candidate, const NodeNeed& part) const {
     const bool by_options =
         candidate.technology == Technology::kMig || candidate.technology == Technology::kVgpu;
     const auto& index = world_.index;
-    if (by_options && need_.count == 1 &&
-        (host.nothing() || !index.nodes().counts_host(candidate.pool))) {
+    if (by_options && need_.slices() == 1 &&
+        (part.host.nothing() || !index.nodes().counts_host(candidate.pool))) {
       const auto& pool = world_.fleet.pool(candidate.pool);
       auto pick = index.gpu_classes().pick(world_.catalog.model(pool.model), pool, candidate);
       if (!pick) return std::nullopt;
       const auto harm = loss_of(pick->fit);
-      return Choice{&candidate, harm, std::move(pick), {}};
+      return Choice{&candidate, harm, std::move(pick), {}, {}};
     }
-    const auto best = rankings_.best(world_.view(), {candidate, need_.count, host});
-    if (!best) return std::nullopt;
-    return Choice{&candidate, best->loss, std::nullopt, best->node};
+    if (need_.nodes == 1) {
+      const auto best = rankings_.best(world_.view(), part);
+      if (!best) return std::nullopt;
+      return Choice{&candidate, best->loss, std::nullopt, best->node, {}};
+    }
+    const auto wanted = static_cast<std::size_t>(need_.nodes);
+    const auto parts = rankings_.first(world_.view(), part, wanted);
+    if (parts.size() < wanted) return std::nullopt;
+    Choice choice{&candidate, 0, std::nullopt, {}, {}};
+    for (const auto& one : parts) {
+      choice.harm += one.loss;
+      choice.gang.push_back(one.node);
+    }
+    return choice;
   }
 
   double scarcity(const Candidate& candidate) const {
     if (candidate.technology == Technology::kMig || candidate.technology == Technology::kVgpu)
       return 0;
     const auto& model = world_.catalog.model(world_.fleet.pool(candidate.pool).model);
-    const auto gpus = static_cast<double>(need_.count * gpu_part(candidate, model)) / 1000;
+    const auto gpus = static_cast<double>(need_.slices() * gpu_part(candidate, model)) / 1000;
     return world_.index.price(candidate.pool) * gpus;
   }
 
@@ -111,13 +124,18 @@ class Attempt {
     const auto take = [&](const Pick& pick) {
       spot.grants.push_back(grant_of(world_.fleet, pick));
       spot.cost += candidate.cost;
-      spot.node = world_.fleet.gpu(pick.gpu).node;
+    };
+    const auto take_on = [&](fleet::NodeIndex node) {
+      for (const auto& pick :
+           picks_on(world_.view(), {candidate, need_.count, host_, linked_}, node))
+        take(pick);
     };
     if (choice.gpu)
       take(*choice.gpu);
-    else
-      for (const auto& pick : picks_on(world_.view(), {candidate, need_.count, host_}, choice.node))
-        take(pick);
+    else if (choice.gang.empty())
+      take_on(choice.node);
+    for (const auto node : choice.gang) take_on(node);
+    spot.node = world_.fleet.gpu(spot.grants.front().gpu).node;
     return spot;
   }
 
@@ -127,19 +145,26 @@ class Attempt {
               "there is room, but the limit of team " + world_.team.name + " is reached"};
     const bool host_asked = host_.cpu.count() > 0 || host_.memory.count() > 0;
     bool host_only = false, enough_free = false, any_open = false, quota_only = true;
+    bool links_only = false;
     for (const auto& candidate : match_.candidates) {
-      if (!within_limit(world_, candidate, need_.count)) continue;
+      if (!within_limit(world_, candidate, need_.slices())) continue;
       quota_only = false;
       const auto totals = world_.index.totals(candidate.pool);
       any_open |= totals.open > 0;
-      const Cost all{candidate.cost.compute * need_.count, candidate.cost.memory * need_.count};
+      const Cost all{candidate.cost.compute * need_.slices(),
+                     candidate.cost.memory * need_.slices()};
       enough_free |= all.within(totals.free);
-      host_only |= host_asked && find(candidate, HostNeed{}).has_value();
+      host_only |= host_asked && find(candidate, {candidate, need_.count, {}, linked_});
+      links_only |= linked_ && find(candidate, {candidate, need_.count, host_, false});
     }
     if (quota_only)
       return {Reason::kQuotaReached, "the limit of team " + world_.team.name + " is reached"};
     if (host_only)
       return {Reason::kHostResources, "GPUs have room, but their nodes lack host CPU or memory"};
+    if (links_only)
+      return {Reason::kFragmented, "enough GPUs are free, but NVLink does not link them all"};
+    if (enough_free && need_.nodes > 1)
+      return {Reason::kFragmented, "enough is free in total, but not on so many nodes at once"};
     if (enough_free) return {Reason::kFragmented, "enough is free in total, but not in one piece"};
     if (!any_open)
       return {Reason::kNodesAway, "every GPU that could hold it is away, cordoned or quarantined"};
@@ -150,6 +175,7 @@ class Attempt {
   const Match& match_;
   const request::Need& need_;
   HostNeed host_;
+  bool linked_;
   NodeRankings own_rankings_;
   NodeRankings& rankings_;
   bool over_quota_ = false;

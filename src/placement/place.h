@@ -37,9 +37,9 @@ struct Refusal {
   std::string message;
 };
 
-/// The first candidate that fits, where it does the least harm; all of `need.count` slices on one
-/// node, or none. Of equally good candidates in several pools (equal Candidate::group) the one that
-/// does least harm is taken.
+/// The first candidate that fits, where it does the least harm; all of `need.count` slices on
+/// each of `need.nodes` nodes of one pool, or none of them. Of equally good candidates in several
+/// pools (equal Candidate::group) the one that does least harm is taken.
 ///
 /// Harm is, for shares and whole GPUs, what the node's worth falls by to the needs that are typical
 /// here (placement/worth.h), and the scarcity of the pool's GPUs; for MIG instances and vGPUs the

@@ -26,11 +26,12 @@ struct Grant {
   std::vector<std::uint64_t> retires;  ///< idle slices that make room, by generation
 };
 
-/// A complete answer for one need: all its slices, on one node.
+/// A complete answer for one need: all its slices, on one node or, for a gang, on
+/// several of one pool.
 struct Spot {
   std::string tier;
   PoolIndex pool;
-  NodeIndex node;
+  NodeIndex node;  ///< the first
   std::vector<Grant> grants;
   fleet::Cost cost;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/random.h"
@@ -21,7 +22,7 @@ class TestFleet {
   }
 
   void add_pool(const std::string& name, const std::string& model, int nodes, int gpus,
-                base::MilliCpu cpu = {}, base::MiB memory = {}) {
+                base::MilliCpu cpu = {}, base::MiB memory = {}, const fleet::Islands& nvlink = {}) {
     using catalog::Technology;
     fleet::Pool pool{.name = name,
                      .model = *catalog_.find(model),
@@ -36,7 +37,8 @@ class TestFleet {
                        .pool = index,
                        .phase = fleet::NodePhase::kReady,
                        .cpu = cpu,
-                       .memory = memory};
+                       .memory = memory,
+                       .nvlink = nvlink};
       index_.refresh_node(fleet_.add_node(node, gpus), fleet_, catalog_);
     }
   }
@@ -82,12 +84,20 @@ class TestFleet {
                             {}});
       index_.refresh(grant.gpu, fleet_, catalog_);
     }
-    auto& node = fleet_.node(spot.node);
-    node.cpu_used += cpu;
-    node.memory_used += memory;
-    index_.refresh_host(spot.node, fleet_);
+    for (const auto index : nodes_of(spot)) {
+      auto& node = fleet_.node(index);
+      node.cpu_used += cpu;
+      node.memory_used += memory;
+      index_.refresh_host(index, fleet_);
+    }
     if (use_.size() <= spot.pool.value()) use_.resize(spot.pool.value() + 1);
     use_[spot.pool.value()] += spot.cost;
+  }
+
+  std::set<fleet::NodeIndex> nodes_of(const Spot& spot) const {
+    std::set<fleet::NodeIndex> nodes;
+    for (const auto& grant : spot.grants) nodes.insert(fleet_.gpu(grant.gpu).node);
+    return nodes;
   }
 
   /// Ends some held slice; a MIG instance stays behind, idle, half of the time.
@@ -112,10 +122,27 @@ class TestFleet {
   bool some_node_fits(const request::Need& need) const {
     const auto matched = match(need);
     if (!matched) return false;
-    for (const auto& candidate : matched->candidates)
+    for (const auto& candidate : matched->candidates) {
+      int nodes = 0;
       for (const auto node : fleet_.nodes_of(candidate.pool))
-        if (fits(candidate, need, fleet_.node(node))) return true;
+        nodes += fits(candidate, need, fleet_.node(node)) ? 1 : 0;
+      if (nodes >= need.nodes) return true;
+    }
     return false;
+  }
+
+  /// The most free GPUs that one island of the node has.
+  int most_linked(fleet::NodeIndex node) const {
+    int most = 0;
+    for (const auto& island : fleet_.node(node).nvlink) {
+      int free = 0;
+      for (const auto number : island) {
+        const auto gpu = fleet_.node(node).gpus[number];
+        free += index_.open(gpu) && fleet::occupancy_of(fleet_.gpu(gpu)).empty() ? 1 : 0;
+      }
+      most = std::max(most, free);
+    }
+    return most;
   }
 
   /// The least that any node loses by the need's first candidate, by looking at every one.
@@ -124,7 +151,8 @@ class TestFleet {
     std::optional<double> least;
     if (!matched) return least;
     const NodeView view{catalog_, fleet_, index_};
-    const NodeNeed wanted{matched->candidates.front(), need.count, {need.cpu, need.host_memory}};
+    const NodeNeed wanted{
+        matched->candidates.front(), need.count, {need.cpu, need.host_memory}, need.linked()};
     for (const auto node : fleet_.nodes_of(wanted.slice.pool)) {
       auto look = look_at(view, node);
       const auto loss = loss_on(view, wanted, node, look);
@@ -135,8 +163,9 @@ class TestFleet {
   std::optional<NodeRankings::Best> best_ranked(const request::Need& need) const {
     const auto matched = match(need);
     if (!matched) return std::nullopt;
-    return rankings_.best({catalog_, fleet_, index_},
-                          {matched->candidates.front(), need.count, {need.cpu, need.host_memory}});
+    return rankings_.best(
+        {catalog_, fleet_, index_},
+        {matched->candidates.front(), need.count, {need.cpu, need.host_memory}, need.linked()});
   }
 
   /// A request arrives: what is typical may change.
@@ -169,6 +198,7 @@ class TestFleet {
     if (!node.open()) return false;
     if (node.cpu.count() > 0 && node.cpu - node.cpu_used < need.cpu) return false;
     if (node.memory.count() > 0 && node.memory - node.memory_used < need.host_memory) return false;
+    if (need.linked() && most_linked(*fleet_.find_node(node.name)) < need.count) return false;
     const auto& pool = fleet_.pool(candidate.pool);
     const auto& model = catalog_.model(pool.model);
     int slices = 0;

@@ -1,5 +1,6 @@
 #include "request/request.h"
 
+#include <algorithm>
 #include <array>
 
 namespace tessera::request {
@@ -72,6 +73,19 @@ std::vector<LeasedSlice> held_by(const Lease& lease) {
   if (lease.arriving) all.push_back(*lease.arriving);
   all.insert(all.end(), lease.leaving.begin(), lease.leaving.end());
   return all;
+}
+
+std::vector<fleet::NodeIndex> nodes_of(const Lease& lease, const fleet::Fleet& fleet) {
+  std::vector<fleet::NodeIndex> nodes;
+  for (const auto& own : lease.slices) {
+    const auto node = fleet.gpu(own.gpu).node;
+    if (node.valid() && std::ranges::find(nodes, node) == nodes.end()) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+std::string_view to_string(Nvlink nvlink) {
+  return nvlink == Nvlink::kRequired ? "required" : "preferred";
 }
 
 }  // namespace tessera::request

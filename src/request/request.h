@@ -7,6 +7,7 @@
 
 #include "base/reason.h"
 #include "base/time.h"
+#include "fleet/fleet.h"
 #include "fleet/use.h"
 #include "request/need.h"
 
@@ -121,11 +122,11 @@ struct Lease {
   std::string team;
   std::string tier;
   fleet::PoolIndex pool;
-  fleet::NodeIndex node;
+  fleet::NodeIndex node;  ///< the first, of a gang on several
   std::vector<LeasedSlice> slices;
   fleet::Cost cost;  ///< charged to the team's quota until the slices are verified free
-  MilliCpu cpu;      ///< of the host
-  MiB host_memory;   ///< of the host
+  MilliCpu cpu;      ///< of the host of each node
+  MiB host_memory;   ///< of the host of each node
   LeaseState state = LeaseState::kProvisioning;
   Instant granted{};
   Instant activated{};  ///< epoch until active
@@ -166,6 +167,9 @@ struct Lease {
 /// Every slice that a lease has anything to do with: its own, then the one arriving, then those it
 /// is leaving.
 std::vector<LeasedSlice> held_by(const Lease& lease);
+/// The nodes that its own slices are on, each once, in the order of the slices. One that has left
+/// the fleet is not among them.
+std::vector<fleet::NodeIndex> nodes_of(const Lease& lease, const fleet::Fleet& fleet);
 
 /// Does the system still owe the holder what was granted?
 inline bool promised(const Lease& lease) {

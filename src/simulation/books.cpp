@@ -1,6 +1,8 @@
 #include "simulation/books.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "simulation/faults.h"
 
@@ -135,9 +137,11 @@ class Entry {
          "a lease ended while something of a move of it was left");
     page.ended = true;
     use_of(page.lease) -= page.lease.cost;
-    auto& on = node(page.lease.node);
-    on.cpu_used -= page.lease.cpu;
-    on.memory_used -= page.lease.host_memory;
+    for (const auto index : hosts_of(page.lease)) {
+      auto& on = node(index);
+      on.cpu_used -= page.lease.cpu;
+      on.memory_used -= page.lease.host_memory;
+    }
     auto& asked = request(page.lease.request);
     if (asked.lease == event.lease && asked.state == RequestState::kReleasing)
       asked.state = RequestState::kReleased;
@@ -173,6 +177,12 @@ class Entry {
   }
   Books::NodePage& node(fleet::NodeIndex index) const { return b_.nodes_.at(index.value()); }
   Books::GpuPage& gpu(fleet::GpuIndex index) const { return b_.gpus_.at(index.value()); }
+  /// The nodes of a lease.
+  std::set<fleet::NodeIndex> hosts_of(const request::Lease& lease) const {
+    std::set<fleet::NodeIndex> hosts;
+    for (const auto& each : lease.slices) hosts.insert(fleet::NodeIndex(gpu(each.gpu).node));
+    return hosts;
+  }
   Books::RequestPage& request(request::RequestId id) const {
     return find(b_.requests_, id, "a request");
   }
@@ -247,10 +257,15 @@ void Entry::check_promise(const request::Lease& lease, const Books::RequestPage&
   const auto& pool = b_.pools_.at(lease.pool.value());
   const auto& model = b_.catalog_.model(pool.model);
   const auto& tier = find(b_.tiers_, lease.tier, "a tier");
-  const auto& on = node(lease.node);
-  need(on.ready && !on.cordoned && on.pool == pool.name, "a grant on a node that takes none");
+  std::map<fleet::NodeIndex, int> parts;
+  for (const auto& each : lease.slices) ++parts[fleet::NodeIndex(gpu(each.gpu).node)];
+  for (const auto& [index, slices] : parts) {
+    const auto& on = node(index);
+    need(on.ready && !on.cordoned && on.pool == pool.name, "a grant on a node that takes none");
+    need(slices == asked.need.count, "not the count asked");
+  }
+  need(parts.size() == static_cast<std::size_t>(asked.need.nodes), "not the nodes asked");
   need(pool.carries(tier.name) && tier.admits(lease.team), "a grant in a tier that is closed");
-  need(lease.slices.size() == static_cast<std::size_t>(asked.need.count), "not the count asked");
   need(asked.need.models.empty() || std::ranges::count(asked.need.models, model.key) == 1,
        "not a model asked for");
   need(asked.need.pool.empty() || asked.need.pool == pool.name, "not the pool asked for");
@@ -259,7 +274,6 @@ void Entry::check_promise(const request::Lease& lease, const Books::RequestPage&
     const auto given = tier.isolation_with(fleet::technology_of(each.shape));
     need(given && *given >= asked.need.isolation, "weaker isolation than asked");
     need(fleet::memory_of(each.shape, model) >= asked.need.memory, "less memory than asked");
-    need(b_.nodes_.at(gpu(each.gpu).node).name == on.name, "slices on several nodes");
   }
 }
 
@@ -376,12 +390,14 @@ void Entry::charge(const request::Lease& lease) const {
   const auto* quota = find(b_.teams_, lease.team, "a team").quota(pool.name);
   if (quota != nullptr && quota->limit)
     need(use.within(*quota->limit), "a team is above its limit");
-  auto& on = node(lease.node);
-  on.cpu_used += lease.cpu;
-  on.memory_used += lease.host_memory;
-  need(on.cpu.count() == 0 || on.cpu_used <= on.cpu, "more host CPU was given than there is");
-  need(on.memory.count() == 0 || on.memory_used <= on.memory,
-       "more host memory was given than there is");
+  for (const auto index : hosts_of(lease)) {
+    auto& on = node(index);
+    on.cpu_used += lease.cpu;
+    on.memory_used += lease.host_memory;
+    need(on.cpu.count() == 0 || on.cpu_used <= on.cpu, "more host CPU was given than there is");
+    need(on.memory.count() == 0 || on.memory_used <= on.memory,
+         "more host memory was given than there is");
+  }
 }
 
 /// Did somebody end it who may?
@@ -400,7 +416,9 @@ void Entry::operator()(const control::LeaseEnding& event) {
       need(some_slice_failed_, "a device failed that did not");
       break;
     case Reason::kNodesAway:
-      need(!node(page.lease.node).ready || deletes(node(page.lease.node).name),
+      need(std::ranges::any_of(
+               hosts_of(page.lease),
+               [&](const auto index) { return !node(index).ready || deletes(node(index).name); }),
            "a node is away that is not");
       break;
     default:

@@ -68,6 +68,18 @@ fleet::Pool random_pool(std::string name, catalog::ModelIndex index, const catal
   return pool;
 }
 
+/// All GPUs through a switch, or pairs by bridges.
+fleet::Islands random_islands(int gpus, base::Random& random) {
+  const int size = random.chance(1, 2) ? gpus : 2;
+  fleet::Islands islands;
+  for (int first = 0; size > 1 && first + size <= gpus; first += size) {
+    auto& island = islands.emplace_back();
+    for (int number = first; number < first + size; ++number)
+      island.push_back(static_cast<std::uint16_t>(number));
+  }
+  return islands;
+}
+
 }  // namespace
 
 tenancy::Team random_team(const std::string& name, const FleetPlan& plan, base::Random& random) {
@@ -105,6 +117,7 @@ FleetPlan random_fleet(const catalog::Catalog& catalog, base::Random& random) {
         node.cpu = base::MilliCpu(static_cast<std::int64_t>(8 + random.below(56)) * 1000);
         node.memory = base::MiB(static_cast<std::int64_t>(32 + random.below(224)) * 1024);
       }
+      if (random.chance(2, 3)) node.nvlink = random_islands(node.gpus, random);
       plan.nodes.push_back({node.name, *index, node.gpus});
       documents.push_back(node);
     }

@@ -38,9 +38,11 @@ void Tenants::tend(const control::State& state) {
 /// The start may be refused: the device is gone with a boot that the control plane has not heard
 /// of. The tenant tries again later.
 void Tenants::move_in(const control::State& state, const request::Lease& lease) {
-  auto& machine = nodes_.at(state.fleet().node(lease.node).name)->machine();
-  const auto seen = machine.observe();
   for (const auto& leased : lease.slices) {
+    const auto index = state.fleet().gpu(leased.gpu).node;
+    if (!index.valid()) continue;
+    auto& machine = nodes_.at(state.fleet().node(index).name)->machine();
+    const auto seen = machine.observe();
     const auto* slice = state.fleet().gpu(leased.gpu).find(leased.generation);
     if (slice == nullptr || runs_on(seen, slice->device, lease.id)) continue;
     device::simulated::Program program{.device = slice->device,

@@ -127,8 +127,12 @@ void Trouble::write_off(Node& node) {
   const auto index = fleet.find_node(node.name());
   if (!index) return;  // burnt already
   const auto& known = fleet.node(*index);
-  const control::PutNode declared{node.name(), fleet.pool(known.pool).name,
-                                  static_cast<int>(known.gpus.size()), known.cpu, known.memory};
+  const control::PutNode declared{node.name(),
+                                  fleet.pool(known.pool).name,
+                                  static_cast<int>(known.gpus.size()),
+                                  known.cpu,
+                                  known.memory,
+                                  known.nvlink};
   if (!control_.execute(control::DeleteNode{node.name(), true}, kAdministrator)) return;
   faults_.count("node-written-off");
   node.power_off();

@@ -67,6 +67,8 @@ request::Need Workload::random_need() {
   else if (random_.chance(1, 6))
     need.sms = base::Sms(static_cast<std::int64_t>(5 + random_.below(60)));
   if (random_.chance(1, 5)) need.count = static_cast<int>(1 + random_.below(4));
+  if (random_.chance(1, 6)) need.nodes = static_cast<int>(2 + random_.below(3));
+  if (need.count > 1 && random_.chance(1, 4)) need.nvlink = request::Nvlink::kRequired;
   need.duration = std::chrono::minutes(2 + random_.below(random_.chance(1, 6) ? 110 : 25));
   if (random_.chance(1, 8)) need.duration = {};
   if (random_.chance(1, 4))

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <set>
 
 #include "wire/document.h"
 
@@ -230,6 +231,56 @@ void read_models(Fields& spec, const catalog::Catalog& catalog, std::vector<std:
   }
 }
 
+/// One island, by GPU numbers.
+std::vector<std::uint16_t> read_island(Decoder& decoder, const Value& list, const Path& path,
+                                       const control::PutNode& node) {
+  std::vector<std::uint16_t> island;
+  if (!decoder.expect(list, path, ValueKind::kList)) return island;
+  for (std::size_t i = 0; i < list.items.size() && decoder.ok(); ++i) {
+    std::int64_t number = 0;
+    decoder.whole(list.items[i], item_path(path, i), 0, node.gpus - 1, number);
+    island.push_back(static_cast<std::uint16_t>(number));
+  }
+  std::ranges::sort(island);
+  if (decoder.ok() && island.size() < 2)
+    decoder.refuse(list.line, path, "one GPU has nothing to be linked with",
+                   "name two or more, or leave it out");
+  return island;
+}
+
+/// How NVLink joins the GPUs: "all" through a switch, "pairs" by bridges, or lists of their
+/// numbers.
+void read_nvlink(Fields& spec, control::PutNode& node) {
+  const Value* value = spec.take("nvlink");
+  Decoder& decoder = spec.decoder();
+  if (value == nullptr || !decoder.ok()) return;
+  const Path path = spec.path_of("nvlink");
+  const int gpus = node.gpus;
+  if (value->kind != ValueKind::kList) {
+    if (value->text != "all" && value->text != "pairs")
+      return decoder.refuse(value->line, path, "\"" + clip(value->text) + "\" is not a topology",
+                            "write all, pairs, or lists of GPU numbers, as [[0, 1], [2, 3]]");
+    const int size = value->text == "all" ? gpus : 2;
+    for (int first = 0; size > 1 && first + size <= gpus; first += size) {
+      auto& island = node.nvlink.emplace_back();
+      for (int number = first; number < first + size; ++number)
+        island.push_back(static_cast<std::uint16_t>(number));
+    }
+    return;
+  }
+  std::set<std::uint16_t> seen;
+  for (std::size_t i = 0; i < value->items.size() && decoder.ok(); ++i) {
+    auto island = read_island(decoder, value->items[i], item_path(path, i), node);
+    for (const auto number : island)
+      if (decoder.ok() && !seen.insert(number).second)
+        decoder.refuse(value->items[i].line, item_path(path, i),
+                       "GPU " + std::to_string(number) + " is named twice",
+                       "name each GPU once: an island is linked all to all");
+    node.nvlink.push_back(std::move(island));
+  }
+  std::ranges::sort(node.nvlink);
+}
+
 /// "H100" begins the names of several models; spelling distance would suggest "B300".
 std::string model_advice(const std::string& name, const std::vector<std::string_view>& keys) {
   const auto same = [](char a, char b) {
@@ -344,6 +395,7 @@ NodeSpec decode_node(Fields& spec, const std::string& name) {
   spec.cpu("cpu", read.node.cpu);
   spec.memory("memory", read.node.memory);
   spec.whole("count", 1, 10'000, read.count);
+  read_nvlink(spec, read.node);
   spec.finish();
   return read;
 }
@@ -366,6 +418,8 @@ control::Submit decode_submit(Fields& spec, const catalog::Catalog& catalog) {
   spec.name_or_empty("tier", need.tier);
   spec.cpu("cpu", need.cpu);
   spec.memory("hostMemory", need.host_memory);
+  spec.whole("nodes", 1, 64, need.nodes);
+  spec.choice("nvlink", {request::Nvlink::kPreferred, request::Nvlink::kRequired}, need.nvlink);
   spec.finish();
   if (need.compute.count() > 0 && need.sms.count() > 0)
     spec.decoder().refuse(spec.line(), spec.path_of("sms"), "both compute and sms are given",

@@ -137,11 +137,18 @@ fleet::Pool any_pool() {
 }
 
 control::PutNode any_node() {
-  return {.name = any_name(),
-          .pool = any_name(),
-          .gpus = between(1, 64),
-          .cpu = base::MilliCpu(between(0, 1'000'000)),
-          .memory = any_memory()};
+  control::PutNode node{.name = any_name(),
+                        .pool = any_name(),
+                        .gpus = between(1, 64),
+                        .cpu = base::MilliCpu(between(0, 1'000'000)),
+                        .memory = any_memory()};
+  const int size = between(2, 8);
+  for (int first = 0; first + size <= node.gpus; first += size) {
+    auto& island = node.nvlink.emplace_back();
+    for (int number = first; number < first + size; ++number)
+      island.push_back(static_cast<std::uint16_t>(number));
+  }
+  return node;
 }
 
 control::Submit any_submit() {
@@ -163,6 +170,8 @@ control::Submit any_submit() {
   if (between(0, 1) == 1) need.tier = any_name();
   need.cpu = base::MilliCpu(between(0, 1'000'000));
   need.host_memory = any_memory();
+  need.nodes = between(1, 64);
+  need.nvlink = static_cast<request::Nvlink>(between(0, 1));
   return submit;
 }
 

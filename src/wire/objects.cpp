@@ -171,7 +171,8 @@ Json node_object(const control::State& state, fleet::NodeIndex index) {
                                   .pool = state.fleet().pool(node.pool).name,
                                   .gpus = static_cast<int>(node.gpus.size()),
                                   .cpu = node.cpu,
-                                  .memory = node.memory};
+                                  .memory = node.memory,
+                                  .nvlink = node.nvlink};
   return envelope("Node", node.name, spec_of(declared),
                   {{"phase", to_string(node.phase)},
                    {"cordoned", node.cordoned},
@@ -232,9 +233,13 @@ Json use_json(const fleet::Use& use) {
 Json lease_object(const control::State& state, const request::Lease& lease) {
   const auto& pool = state.fleet().pool(lease.pool);
   const auto& node = state.fleet().node(lease.node);
+  Json nodes = Json::array();
+  for (const auto on : request::nodes_of(lease, state.fleet()))
+    nodes.push_back(state.fleet().node(on).name);
   Json status = {{"state", to_string(lease.state)},
                  {"pool", text_or_null(pool.name)},
                  {"node", text_or_null(node.name)},
+                 {"nodes", std::move(nodes)},
                  {"slices", leased_slices(state, lease)},
                  {"cost", cost_json(lease.cost)},
                  {"grantedAt", instant_json(lease.granted)},

@@ -92,7 +92,8 @@ Json spec_of(const control::PutNode& node) {
   return {{"pool", node.pool},
           {"gpus", node.gpus},
           {"cpu", base::to_string(node.cpu)},
-          {"memory", base::to_string(node.memory)}};
+          {"memory", base::to_string(node.memory)},
+          {"nvlink", node.nvlink}};
 }
 
 Json spec_of(const request::Need& need) {
@@ -106,7 +107,9 @@ Json spec_of(const request::Need& need) {
           {"pool", need.pool},
           {"tier", need.tier},
           {"cpu", base::to_string(need.cpu)},
-          {"hostMemory", base::to_string(need.host_memory)}};
+          {"hostMemory", base::to_string(need.host_memory)},
+          {"nodes", need.nodes},
+          {"nvlink", to_string(need.nvlink)}};
 }
 
 Json request_spec(std::string_view team, std::string_view purpose, const request::Need& need) {

@@ -24,8 +24,9 @@ FLEET = ROOT / "examples" / "three-tier.yaml"
 class Server:
     """`tessera up` on a free port over one data folder; may be killed and started again."""
 
-    def __init__(self, data):
+    def __init__(self, data, fleet=FLEET):
         self.data = data
+        self.fleet = fleet
         self.process = None
         self.port = 0
 
@@ -36,7 +37,7 @@ class Server:
                 self.port = probe.getsockname()[1]
         started = time.monotonic()
         self.process = subprocess.Popen(
-            [BINARY, "up", "--fleet", FLEET, "--data", self.data,
+            [BINARY, "up", "--fleet", self.fleet, "--data", self.data,
              "--listen", f"127.0.0.1:{self.port}"],
             stdout=subprocess.DEVNULL)
         while time.monotonic() < started + 15:

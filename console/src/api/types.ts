@@ -73,6 +73,8 @@ export interface Need {
   tier?: string;
   cpu?: string;
   hostMemory?: string;
+  nodes?: number;
+  nvlink?: "preferred" | "required";
 }
 
 export type RequestState =

@@ -78,6 +78,8 @@ export function commandOf(need: Need): string {
   for (const model of need.models ?? []) add("model", model);
   add("cpu", need.cpu);
   add("host-memory", need.hostMemory);
+  if ((need.nodes ?? 1) > 1) add("nodes", need.nodes);
+  if (need.nvlink === "required") add("nvlink", need.nvlink);
   add("purpose", need.purpose);
   return words.join(" ");
 }
