@@ -1,0 +1,88 @@
+// Many programs of one tenant, killed at any moment: never above the limit, and nothing is left.
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <random>
+#include <vector>
+
+#include "rig.h"
+
+namespace tessera::guard::test {
+namespace {
+
+constexpr unsigned kPrograms = 16;
+constexpr std::uint64_t kLimit = kGiB;
+
+class Race : public Rig {
+ protected:
+  /// What the programs hold beside their contexts, read from the machine.
+  std::uint64_t allocated() const {
+    std::uint64_t sum = 0;
+    for (unsigned i = 0; i < area().rows_used; ++i) {
+      const std::uint64_t used = area().processes[i].used[0];
+      sum += used - std::min(used, kContextBytes);
+    }
+    return sum;
+  }
+};
+
+void allocate_for_ever(const Library& cuda, unsigned seed) {
+  if (cuda.begin() != cuda::kSuccess) _exit(2);
+  std::mt19937 random(seed);
+  std::vector<cuda::DevicePtr> held;
+  for (;;) {
+    cuda::DevicePtr pointer = 0;
+    const std::size_t size = (1 + random() % 160) * kMiB;
+    const bool from_pool = random() % 2 == 0;
+    const auto result = from_pool ? cuda("cuMemAllocAsync", &pointer, size, cuda::Handle{})
+                                  : cuda("cuMemAlloc_v2", &pointer, size);
+    if (result == cuda::kSuccess) held.push_back(pointer);
+    if (result != cuda::kSuccess && result != cuda::kOutOfMemory) _exit(3);
+    while (!held.empty() && (result != cuda::kSuccess || random() % 3 == 0)) {
+      if (cuda("cuMemFree_v2", held.back()) != cuda::kSuccess) _exit(4);
+      held.pop_back();
+    }
+  }
+}
+
+TEST_F(Race, of_programs_that_are_killed) {
+  const char* wish = std::getenv("TESSERA_GUARD_ROUNDS");
+  const int rounds = wish == nullptr ? 10 : std::atoi(wish);
+  std::mt19937 random(20'251);
+  std::uint64_t most = 0;
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<pid_t> programs;
+    for (unsigned i = 0; i < kPrograms; ++i)
+      programs.push_back(start(limited("1GiB"), [&](const Library& cuda) {
+        allocate_for_ever(cuda, static_cast<unsigned>(round) * kPrograms + i);
+      }));
+    std::shuffle(programs.begin(), programs.end(), random);
+    for (const auto program : programs) {
+      const auto until =
+          std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % 20);
+      do {
+        const auto now = allocated();
+        most = std::max(most, now);
+        ASSERT_LE(now, kLimit) << "round " << round;
+      } while (std::chrono::steady_clock::now() < until);
+      kill(program, SIGKILL);
+      int status = 0;
+      waitpid(program, &status, 0);
+      ASSERT_TRUE(WIFSIGNALED(status)) << "ended by itself: " << WEXITSTATUS(status);
+    }
+    const auto accounts = map_accounts();
+    const auto dead_at = std::chrono::steady_clock::now();
+    if (accounts != nullptr) clear_the_dead(*accounts);
+    EXPECT_EQ(charge(), 0U) << "round " << round;
+    EXPECT_EQ(physical(), 0U);
+    EXPECT_LT(std::chrono::steady_clock::now() - dead_at, std::chrono::seconds(1));
+  }
+  std::printf("most memory at once: %llu of %llu MiB\n",
+              static_cast<unsigned long long>(most / kMiB),
+              static_cast<unsigned long long>(kLimit / kMiB));
+  EXPECT_GT(most, kLimit / 2);
+}
+
+}  // namespace
+}  // namespace tessera::guard::test
