@@ -22,6 +22,8 @@ namespace {
 Ledger own;
 std::atomic<bool> has_row = false;
 pthread_mutex_t claiming = PTHREAD_MUTEX_INITIALIZER;
+char agent[sizeof(Settings::socket)];  ///< its socket; empty where there is none
+bool given_up = false;                 ///< this forked child has asked the agent, and been refused
 
 template <class Page>
 Page* map(int file, int protection) {
@@ -38,27 +40,26 @@ Page* map_private() {
   return at == MAP_FAILED ? nullptr : static_cast<Page*>(at);
 }
 
-/// Receives the greeting and two files; false where that is not what came.
-bool receive(int connection, int (&files)[2]) {
-  char text[sizeof(kHello)];
-  iovec part{text, sizeof(text)};
+/// Receives the agent's welcome and two files; false where that is not what came.
+bool receive(int connection, Welcome& welcome, int (&files)[2]) {
+  iovec part{&welcome, sizeof(welcome)};
   alignas(cmsghdr) char room[CMSG_SPACE(sizeof(files))];
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = room;
   message.msg_controllen = sizeof(room);
-  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) != sizeof(kHello)) return false;
+  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) != sizeof(welcome)) return false;
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header == nullptr || header->cmsg_type != SCM_RIGHTS ||
       header->cmsg_len != CMSG_LEN(sizeof(files)))
     return false;
   std::memcpy(files, CMSG_DATA(header), sizeof(files));
-  return std::memcmp(text, kHello, sizeof(kHello)) == 0;
+  return std::memcmp(welcome.greeting, kGreeting, sizeof(kGreeting)) == 0;
 }
 
-/// The connection stays open: its end tells the agent that this program is gone.
-bool attach_to_agent(const char* path) {
+/// -1, after one line that says why, where nobody answers.
+int connect_to_agent(const char* path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strcpy(address.sun_path, path);
@@ -66,28 +67,39 @@ bool attach_to_agent(const char* path) {
   const timeval patience{5, 0};
   setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-  if (connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-    complain("no agent at %s (%s); nothing is allowed without it", path, std::strerror(errno));
-    close(connection);
-    return false;
-  }
+  if (connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0)
+    return connection;
+  complain("no agent at %s (%s); nothing is allowed without it", path, std::strerror(errno));
+  close(connection);
+  return -1;
+}
+
+/// Gets limits, accounts and a row from the agent; a forked child has the files already and gets
+/// only the row.
+bool attach_to_agent(const char* path) {
+  const int connection = connect_to_agent(path);
+  if (connection < 0) return false;
+  Welcome welcome{};
   int files[2] = {-1, -1};
-  Limits* limits = nullptr;
-  Accounts* accounts = nullptr;
-  if (receive(connection, files)) {
-    limits = map<Limits>(files[0], PROT_READ);
-    accounts = map<Accounts>(files[1], PROT_READ | PROT_WRITE);
+  const bool welcomed = receive(connection, welcome, files);
+  if (welcomed && own.accounts() == nullptr) {
+    const auto* limits = map<Limits>(files[0], PROT_READ);
+    auto* accounts = map<Accounts>(files[1], PROT_READ | PROT_WRITE);
+    if (limits != nullptr && accounts != nullptr && limits->magic == kLimitsMagic &&
+        accounts->magic == kAccountsMagic)
+      own = Ledger(accounts, limits);
   }
   for (const int file : files)
     if (file >= 0) close(file);
-  if (limits == nullptr || accounts == nullptr || limits->magic != kLimitsMagic ||
-      accounts->magic != kAccountsMagic) {
+  close(connection);
+  if (!welcomed || own.accounts() == nullptr) {
     complain("what answers at %s is no agent of this version; nothing is allowed", path);
-    close(connection);
     return false;
   }
-  own = Ledger(accounts, limits);
-  return true;
+  if (own.adopt(welcome.row)) return true;
+  complain("%u programs of this tenant run already; nothing is allowed to one more",
+           kMostProcesses);
+  return false;
 }
 
 /// The file's accounts, made if it is new or empty; nullptr where it is something else.
@@ -136,15 +148,20 @@ void begin_child() {
   pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
   claiming = fresh;
   has_row = false;
+  given_up = false;
   forget_memory();
 }
 
 }  // namespace
 
 bool attach(const Settings& settings) {
-  const bool attached =
-      settings.socket[0] != '\0' ? attach_to_agent(settings.socket) : attach_alone(settings);
-  if (!attached) return false;
+  std::strcpy(agent, settings.socket);
+  if (agent[0] != '\0') {
+    if (!attach_to_agent(agent)) return false;
+    has_row = true;
+  } else if (!attach_alone(settings)) {
+    return false;
+  }
   pthread_atfork(nullptr, nullptr, begin_child);
   if (ledger() != nullptr) return true;
   complain("%u programs share this account already; nothing is allowed to one more",
@@ -156,7 +173,12 @@ Ledger* ledger() {
   if (has_row.load(std::memory_order_acquire)) [[likely]]
     return &own;
   pthread_mutex_lock(&claiming);
-  const bool claimed = has_row || own.claim();
+  bool claimed = has_row;
+  if (!claimed && agent[0] == '\0') claimed = own.claim();
+  if (!claimed && agent[0] != '\0' && !given_up) {
+    claimed = attach_to_agent(agent);
+    given_up = !claimed;
+  }
   if (claimed) has_row.store(true, std::memory_order_release);
   pthread_mutex_unlock(&claiming);
   return claimed ? &own : nullptr;

@@ -41,6 +41,19 @@ std::uint64_t bytes_of(cuda::Handle graph, int depth) {
   return bytes;
 }
 
+/// By how much the driver may have to grow its graphs' memory to launch one of this size.
+std::uint64_t growth_for(cuda::Device device, std::uint64_t bytes) {
+  auto* get =
+      real<cuda::Result(cuda::Device, std::int32_t, void*)>(Symbol::cuDeviceGetGraphMemAttribute);
+  std::uint64_t reserved = 0;
+  std::uint64_t used = 0;
+  get(device, cuda::kGraphReservedNow, &reserved);
+  get(device, cuda::kGraphUsedNow, &used);
+  const auto idle = reserved - std::min(used, reserved);
+  constexpr std::uint64_t kGrowth = 2ULL << 20;
+  return bytes > idle ? round_up(bytes - idle, kGrowth) : 0;
+}
+
 }  // namespace
 
 void forget_graphs() {
@@ -70,19 +83,17 @@ void forget_graph(cuda::Handle executable) {
 bool begin_graph_launch(cuda::Handle executable, GraphTurn& turn) {
   Allocation graph;
   if (!any.load(std::memory_order_relaxed) ||
-      !graphs.hold(reinterpret_cast<std::uint64_t>(executable), 0, graph) ||
-      !find_place(turn.place))
+      !graphs.hold(reinterpret_cast<std::uint64_t>(executable), 0, graph))
     return true;
-  auto* get =
-      real<cuda::Result(cuda::Device, std::int32_t, void*)>(Symbol::cuDeviceGetGraphMemAttribute);
-  std::uint64_t reserved = 0;
-  std::uint64_t used = 0;
-  get(turn.place.device, cuda::kGraphReservedNow, &reserved);
-  get(turn.place.device, cuda::kGraphUsedNow, &used);
-  const auto idle = reserved - std::min(used, reserved);
-  constexpr std::uint64_t kGrowth = 2ULL << 20;
-  turn.reserved = graph.bytes > idle ? round_up(graph.bytes - idle, kGrowth) : 0;
-  turn.watched = reserve_or_trim(turn.place, turn.reserved);
+  if (!find_place(turn.place)) return ledger() != nullptr;
+  turn.reserved = growth_for(turn.place.device, graph.bytes);
+  turn.watched = turn.place.ledger->reserve(turn.place.slot, turn.reserved);
+  if (turn.watched) return true;
+  // What is given back here, the driver has to take again for this graph.
+  trim_pools();
+  trim_graphs();
+  turn.reserved = growth_for(turn.place.device, graph.bytes);
+  turn.watched = turn.place.ledger->reserve(turn.place.slot, turn.reserved);
   return turn.watched;
 }
 

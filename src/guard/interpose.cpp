@@ -1,7 +1,6 @@
 // What the guard does as a preloaded library: programs that open the driver or NVML themselves, or
 // ask the loader for a function, get ours.
 
-#include <cstdio>
 #include <cstring>
 #include <dlfcn.h>
 
@@ -26,20 +25,6 @@ constexpr int kNvmlUnknown = 999;
 void* nvml_function(const char* name) {
   void* library = next_dlopen("libnvidia-ml.so.1", RTLD_LAZY | RTLD_NOLOAD);
   return library == nullptr ? nullptr : next_dlsym(library, name);
-}
-
-/// "GPU-01234567-89ab-…" as the driver's 16 bytes.
-bool parse_uuid(const char* text, cuda::Uuid& uuid) {
-  if (std::strncmp(text, "GPU-", 4) != 0) return false;
-  text += 4;
-  for (auto& byte : uuid.bytes) {
-    if (*text == '-') ++text;
-    unsigned value = 0;
-    if (std::sscanf(text, "%2x", &value) != 1) return false;
-    byte = static_cast<unsigned char>(value);
-    text += 2;
-  }
-  return true;
 }
 
 /// The account of the GPU that NVML calls so; false where this process has none.

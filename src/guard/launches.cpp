@@ -1,7 +1,6 @@
 #include "guard/launches.h"
 
-#include <cerrno>
-#include <climits>
+#include <algorithm>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,7 +17,9 @@ std::atomic<const Lane*> lane = nullptr;
 
 namespace {
 
-constexpr std::uint64_t kLookUs = 50;
+constexpr std::uint64_t kClosedLookUs = 200;
+/// Beyond what is in flight now, how long a process that waits says that it is busy.
+constexpr std::uint64_t kBusyForNs = 2'000'000;
 constexpr unsigned kMarks = 4;  // more than are ever unfinished: Pacer::kMostMarks
 
 /// A batch of launches between two events. Unfinished ones are marks[first % kMarks] on.
@@ -62,11 +63,14 @@ class RelaxedCapture {
   std::int32_t mode_ = cuda::kCaptureRelaxed;
 };
 
-std::uint64_t now_us() {
+std::uint64_t now_ns() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec) / 1'000;
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+double now_us() {
+  return static_cast<double>(now_ns()) / 1'000;
 }
 void rest(std::uint64_t us) {
   const timespec pause{static_cast<time_t>(us / 1'000'000),
@@ -94,6 +98,15 @@ bool record(cuda::Handle& event, cuda::Handle stream, const StreamCalls& calls) 
          call(event, stream) == cuda::kSuccess;
 }
 
+/// Says how long the launches that have not been seen to end will take, from now on.
+void expect_end(Progress& progress) {
+  unsigned launches = launches_in_batch;
+  for (unsigned i = 0; i < mark_count; ++i) launches += marks[(first_mark + i) % kMarks].launches;
+  const auto now = now_ns();
+  const auto expected = static_cast<std::uint64_t>(pacer.expected_us(launches) * 1'000);
+  progress.busy_until_ns = now + (launches == 0 ? 0 : std::max(expected, kBusyForNs));
+}
+
 /// Finished marks leave the ring, and are learned from.
 void retire(Progress& progress) {
   while (mark_count > 0) {
@@ -103,10 +116,11 @@ void retire(Progress& progress) {
     auto* elapsed =
         real<cuda::Result(float*, cuda::Handle, cuda::Handle)>(Symbol::cuEventElapsedTime);
     if (elapsed(&ms, mark.begin, mark.end) == cuda::kSuccess)
-      pacer.learn(mark.launches, static_cast<double>(ms) * 1'000, percent());
+      pacer.learn(mark.launches, static_cast<double>(ms) * 1'000, percent(), now_us());
     if (progress.retired < mark.issued) progress.retired = mark.issued;
     ++first_mark;
     --mark_count;
+    expect_end(progress);
   }
 }
 
@@ -120,30 +134,48 @@ void end_batch(std::uint64_t issued, cuda::Handle stream, const StreamCalls& cal
   launches_in_batch = 0;
 }
 
+bool may_go(std::uint32_t gate) {
+  switch (gate) {
+    case kGateOpen:
+    case kGateCounted:
+      return true;
+    case kGateBounded:
+      return mark_count <= Pacer::kMostMarks;
+    case kGateTight:
+      return mark_count == 0;
+    default:  // closed, or nothing that an agent of this version writes: bounded by the longest
+              // wait
+      return false;
+  }
+}
+
 /// Waits until few enough batches are unfinished, and the gate is not closed.
 void wait_for_turn(const Lane& here) {
-  const auto begin = now_us();
+  const auto begin = now_ns();
   bool queued = false;
   for (;;) {
+    std::uint64_t look_us = 0;
     {
       const Locked locked;
       const RelaxedCapture relaxed;
       retire(*here.progress);
-      const bool closed = here.gate->load() == kGateClosed;
-      if (!closed && mark_count <= Pacer::kMostMarks) break;
-      if (closed && !queued) {
+      const auto gate = here.gate->load();
+      if (may_go(gate)) break;
+      if (gate == kGateClosed && !queued) {
         here.progress->waiting.fetch_add(1);
         queued = true;
       }
+      if (mark_count > 0) expect_end(*here.progress);
+      look_us = pacer.look_us();
     }
-    if (now_us() - begin > kLongestWaitUs) {
+    if (now_ns() - begin > kLongestWaitUs * 1'000) {
       here.progress->violations.fetch_add(1);
       break;
     }
-    if (queued)
-      wait_for_change(*here.gate, kGateClosed, 4 * kLookUs);
+    if (here.gate->load() == kGateClosed)
+      wait_for_change(*here.gate, kGateClosed, kClosedLookUs);
     else
-      rest(kLookUs);
+      rest(look_us);
   }
   if (queued) here.progress->waiting.fetch_sub(1);
 }
@@ -165,7 +197,10 @@ const Lane* find_lane() {
     lane = nullptr;
     return nullptr;
   }
-  only_lane = {&limits.gate, &place.ledger->accounts()->progress[place.ledger->row()][place.slot]};
+  // Other threads read it as soon as the pointer is there.
+  if (only_lane.gate == nullptr)
+    only_lane = {&limits.gate,
+                 &place.ledger->accounts()->progress[place.ledger->row()][place.slot]};
   lane = &only_lane;
   return &only_lane;
 }
@@ -173,23 +208,25 @@ const Lane* find_lane() {
 }  // namespace
 
 void wait_at_gate(cuda::Handle stream, const StreamCalls& calls) {
-  const bool counted = lane.load() != nullptr;
   const auto* here = find_lane();
   if (here == nullptr) return;
-  if (!counted) here->progress->issued.fetch_add(1);
-  if (here->gate->load() == kGateOpen || is_captured(stream, calls)) return;
+  auto& issued = here->progress->issued;
+  const auto gate = here->gate->load();
+  if (gate == kGateOpen || is_captured(stream, calls)) {
+    issued.fetch_add(1);
+    return;
+  }
   std::uint64_t due = 0;
   {
     const Locked locked;
     const RelaxedCapture relaxed;
-    // This launch is counted, but not yet on its way.
-    if (batch_begun && launches_in_batch >= pacer.batch())
-      end_batch(here->progress->issued - 1, stream, calls);
+    const auto budget = gate == kGateTight ? Pacer::kTightBatchUs : Pacer::kBatchUs;
+    if (batch_begun && launches_in_batch >= pacer.batch(budget)) end_batch(issued, stream, calls);
   }
   wait_for_turn(*here);
   {
     const Locked locked;
-    due = pacer.take_rest();
+    due = pacer.rest_us(now_us());
   }
   if (due > 0) rest(due);
   const Locked locked;
@@ -197,6 +234,8 @@ void wait_at_gate(cuda::Handle stream, const StreamCalls& calls) {
   if (!batch_begun)
     batch_begun = record(marks[(first_mark + mark_count) % kMarks].begin, stream, calls);
   ++launches_in_batch;
+  issued.fetch_add(1);
+  expect_end(*here->progress);
 }
 
 std::uint64_t before_sync(cuda::Handle stream, const StreamCalls& calls) {
@@ -217,6 +256,7 @@ void after_sync(std::uint64_t issued) {
       const RelaxedCapture relaxed;
       retire(*here->progress);
     }
+    if (here->progress->issued == issued) here->progress->busy_until_ns = 0;
     auto& retired = here->progress->retired;
     auto now = retired.load();
     while (now < issued && !retired.compare_exchange_weak(now, issued)) {

@@ -7,9 +7,10 @@
 
 /// The gate before every launch.
 ///
-///   gate open      one load and one count
-///   gate bounded   events mark every batch; a launch waits while too many batches are unfinished
-///   gate closed    waits for its turn as well
+///   open             one load and one count
+///   counted          events mark batches, so that others can tell when this tenant is done
+///   bounded, tight   a launch waits as well while too many batches are unfinished
+///   closed           waits for its turn
 ///
 /// No wait lasts longer than kLongestWaitUs: then the launch goes on and is counted as a violation.
 /// A stream that is being captured never waits, nor does a process that uses several GPUs: the
@@ -37,9 +38,12 @@ void wait_at_gate(cuda::Handle stream, const StreamCalls& calls);
 inline void before_launch(cuda::Handle stream, const StreamCalls& calls) {
   const auto* here = lane.load(std::memory_order_relaxed);
   if (here != nullptr) [[likely]] {
-    here->progress->issued.fetch_add(1, std::memory_order_relaxed);
-    if (here->gate->load(std::memory_order_relaxed) == kGateOpen) [[likely]]
+    if (here->gate->load(std::memory_order_relaxed) == kGateOpen) [[likely]] {
+      // Two threads may count as one: it only matters that something is launched.
+      auto& issued = here->progress->issued;
+      issued.store(issued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
       return;
+    }
   }
   wait_at_gate(stream, calls);
 }

@@ -34,6 +34,7 @@ void empty_row(Accounts& accounts, unsigned row) {
     progress.issued = 0;
     progress.retired = 0;
     progress.violations = 0;
+    progress.busy_until_ns = 0;
   }
   accounts.reserving[row] = 0;
 }
@@ -54,13 +55,18 @@ std::uint64_t identity_of(std::uint32_t pid) {
   close(file);
   if (length <= 0) return 0;
   text[length] = '\0';
-  // "PID (NAME) STATE …": the name may hold anything, so count from its closing bracket. The start
-  // time is the 20th field after it.
+  // "PID (NAME) STATE …": the name may hold anything, so count from its closing bracket. The number
+  // of threads is the 18th field after it, the start time the 20th.
+  constexpr int kThreads = 18;
+  constexpr int kStart = 20;
   const char* at = std::strrchr(text, ')');
-  if (at == nullptr || at[1] == '\0' || at[2] == 'Z' || at[2] == 'X') return 0;
-  for (int field = 0; field < 20; ++field) {
+  if (at == nullptr || at[1] == '\0') return 0;
+  const bool ended = at[2] == 'Z' || at[2] == 'X';
+  for (int field = 1; field <= kStart; ++field) {
     at = std::strchr(at + 1, ' ');
     if (at == nullptr) return 0;
+    // Where only the first thread has ended, the others go on with what the process has.
+    if (field == kThreads && ended && std::strtoull(at + 1, nullptr, 10) <= 1) return 0;
   }
   const std::uint64_t start = std::strtoull(at + 1, nullptr, 10) & ((1ULL << 40) - 1);
   return start << (kPidBits + 2) | std::uint64_t{pid} << 2;
@@ -105,28 +111,41 @@ std::uint64_t charged(const Accounts& accounts, unsigned slot) {
   return sum;
 }
 
+bool Ledger::adopt(unsigned row) {
+  if (row >= rows_of(*accounts_)) return false;
+  row_ = row;
+  return true;
+}
+
 bool Ledger::claim() {
-  const auto own = identity_of(static_cast<std::uint32_t>(getpid())) | kLive;
-  const unsigned rows = rows_of(*accounts_);
+  const auto row = claim_row(*accounts_, static_cast<std::uint32_t>(getpid()));
+  if (row >= kMostProcesses) return false;
+  row_ = row;
+  return true;
+}
+
+unsigned claim_row(Accounts& accounts, std::uint32_t pid) {
+  const auto identity = identity_of(pid);
+  if (identity == 0) return kMostProcesses;
+  const auto own = identity | kLive;
+  const unsigned rows = rows_of(accounts);
   for (unsigned row = 0; row < rows; ++row)
-    if (accounts_->owner[row] == own) {
-      empty_row(*accounts_, row);  // the program before an exec; the driver has freed its memory
-      row_ = row;
-      return true;
+    if (accounts.owner[row] == own) {
+      empty_row(accounts, row);  // the program before an exec; the driver has freed its memory
+      return row;
     }
   for (int look = 0; look < 2; ++look) {
     for (unsigned row = 0; row < kMostProcesses; ++row) {
       std::uint64_t free = kFree;
-      if (!accounts_->owner[row].compare_exchange_strong(free, own)) continue;
-      auto used = accounts_->rows_used.load();
-      while (used < row + 1 && !accounts_->rows_used.compare_exchange_weak(used, row + 1)) {
+      if (!accounts.owner[row].compare_exchange_strong(free, own)) continue;
+      auto used = accounts.rows_used.load();
+      while (used < row + 1 && !accounts.rows_used.compare_exchange_weak(used, row + 1)) {
       }
-      row_ = row;
-      return true;
+      return row;
     }
-    clear_the_dead(*accounts_);
+    clear_the_dead(accounts);
   }
-  return false;
+  return kMostProcesses;
 }
 
 unsigned Ledger::slot_of(std::uint64_t key) {
@@ -152,7 +171,7 @@ bool Ledger::reserve(unsigned slot, std::uint64_t bytes) {
     mine.fetch_add(bytes);
     if (charged(*accounts_, slot) <= most) return true;
     mine.fetch_sub(bytes);
-    if (clear_the_dead(*accounts_) > 0) continue;
+    if (limits_->agent == 0 && clear_the_dead(*accounts_) > 0) continue;
     if (!someone_else_reserves()) break;
     nap();
   }

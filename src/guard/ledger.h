@@ -27,14 +27,18 @@ unsigned clear_the_dead(Accounts& accounts);
 /// What the tenant is charged on the GPU of this slot.
 std::uint64_t charged(const Accounts& accounts, unsigned slot);
 unsigned rows_of(const Accounts& accounts);
+/// A row for this process; the one it had, emptied, after an exec. kMostProcesses: all are taken.
+unsigned claim_row(Accounts& accounts, std::uint32_t pid);
 
 class Ledger {
  public:
   constexpr Ledger() = default;
   Ledger(Accounts* accounts, const Limits* limits) : accounts_(accounts), limits_(limits) {}
 
-  /// Takes a row for this process; the one it had, emptied, after an exec. False: all are taken.
+  /// Takes a row for this process, as claim_row(). False: all are taken.
   bool claim();
+  /// Uses the row that the agent has taken for this process. False: there is no such row.
+  bool adopt(unsigned row);
   bool claimed() const { return row_ < kMostProcesses; }
   unsigned row() const { return row_; }
   /// Number of the slot of the GPU with this key (not 0); kMostGpus where all are taken.

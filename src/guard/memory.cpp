@@ -23,12 +23,6 @@ std::uint64_t key_of(cuda::Device device) {
 
 }  // namespace
 
-std::uint64_t key_of_uuid(const cuda::Uuid& uuid) {
-  std::uint64_t key = 0xcbf2'9ce4'8422'2325ULL;
-  for (const auto byte : uuid.bytes) key = (key ^ byte) * 0x0000'0100'0000'01b3ULL;
-  return key | 1;
-}
-
 AllocationTable& allocations() {
   return table;
 }
@@ -64,8 +58,8 @@ bool find_place(Place& place) {
 
 bool reserve_or_trim(const Place& place, std::uint64_t bytes) {
   if (place.ledger->reserve(place.slot, bytes)) return true;
-  reconcile_pools();
-  reconcile_graphs();
+  trim_pools();
+  trim_graphs();
   return place.ledger->reserve(place.slot, bytes);
 }
 

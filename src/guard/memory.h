@@ -3,6 +3,7 @@
 #include "guard/allocation_table.h"
 #include "guard/attach.h"
 #include "guard/driver.h"
+#include "guard/gpu_key.h"
 
 /// What the wrappers of all allocation families share: the way from a call to the account of its
 /// GPU, and the one order of steps: reserve, then allocate, then settle or roll back.
@@ -20,8 +21,12 @@ struct Place {
 /// Of the current context. False: there is none (the driver will say so), or no account.
 bool find_place(Place& place);
 bool place_of(cuda::Device device, Place& place);
-/// One number for a GPU, the same in every process: of its UUID. Never 0.
-std::uint64_t key_of_uuid(const cuda::Uuid& uuid);
+/// What a call that allocates returns without a place: a forked child that got no account gets no
+/// memory either; everything else is the driver's to answer.
+template <class Call>
+cuda::Result without_place(Call call) {
+  return ledger() == nullptr ? cuda::kSystemNotReady : call();
+}
 
 AllocationTable& allocations();
 /// Called in a forked child.
@@ -89,8 +94,11 @@ void release_context(const void* context);
 /// memory_pools.cpp: charges each pool's reserved memory as it is now. Cheap where there is no
 /// pool.
 void reconcile_pools();
+/// Gives back to the driver what they hold without using it, first.
+void trim_pools();
 /// Charges what the driver's graphs have reserved on each device.
 void reconcile_graphs();
+void trim_graphs();
 /// From now on reconcile_graphs() looks.
 void watch_graph_memory();
 

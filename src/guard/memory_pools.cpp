@@ -85,6 +85,27 @@ cuda::Result destroy(Ledger& account, Pool& pool) {
   return result;
 }
 
+/// With the lock: charges what the driver's graphs have reserved now.
+void charge_graphs() {
+  auto* get =
+      real<cuda::Result(cuda::Device, std::int32_t, void*)>(Symbol::cuDeviceGetGraphMemAttribute);
+  for (int device = 0; device < static_cast<int>(kMostGpus); ++device) {
+    Place place;
+    std::uint64_t reserved = 0;
+    if (!place_of(device, place) || get == nullptr ||
+        get(device, cuda::kGraphReservedNow, &reserved) != cuda::kSuccess)
+      return;
+    recharge(*place.ledger, place.slot, graph_charge[device], reserved);
+  }
+}
+/// With the lock: what graphs hold without using it goes back to the driver.
+void give_back_graphs() {
+  auto* trim_device = real<cuda::Result(cuda::Device)>(Symbol::cuDeviceGraphMemTrim);
+  for (int device = 0; trim_device != nullptr && device < static_cast<int>(kMostGpus); ++device)
+    if (trim_device(device) != cuda::kSuccess) break;
+  charge_graphs();
+}
+
 /// As the driver does when a pool that is a device's current one is destroyed.
 void fall_back_to_default(cuda::Handle pool) {
   using Get = cuda::Result(cuda::Handle*, cuda::Device);
@@ -120,6 +141,16 @@ void reconcile_pools() {
   }
 }
 
+void trim_pools() {
+  if (pool_count.load(std::memory_order_relaxed) == 0) return;
+  {
+    const Locked locked;
+    for (unsigned i = 0; i < pool_count; ++i)
+      if (!pools[i].imported) trim(pools[i].handle);
+  }
+  reconcile_pools();
+}
+
 PoolTurn::PoolTurn(const PoolCall& call) : call_(call) {
   pthread_mutex_lock(&lock);
   if (!find_place(place_)) return;
@@ -135,6 +166,7 @@ PoolTurn::~PoolTurn() {
 }
 
 bool PoolTurn::admit() {
+  if (ledger() == nullptr) return false;
   if (!watched_) return true;
   auto* pool = watch(pool_, place_.slot, false);
   if (pool == nullptr) return false;
@@ -150,9 +182,11 @@ bool PoolTurn::admit() {
       if (account.reserve(place_.slot, reserved_)) return reserving_ = true;
     }
     for (unsigned i = 0; i < pool_count; ++i) {
+      if (pools[i].imported) continue;
       trim(pools[i].handle);
       reconcile(account, pools[i]);
     }
+    if (any_graph_memory) give_back_graphs();
   }
   // Perhaps the pool need not grow. If it does after all, settle() undoes it.
   reserved_ = 0;
@@ -227,17 +261,14 @@ cuda::Result mem_pool_import(cuda::Handle* pool, void* handle, std::int32_t type
 
 void reconcile_graphs() {
   if (!any_graph_memory.load(std::memory_order_relaxed)) return;
-  auto* get =
-      real<cuda::Result(cuda::Device, std::int32_t, void*)>(Symbol::cuDeviceGetGraphMemAttribute);
   const Locked locked;
-  for (int device = 0; device < static_cast<int>(kMostGpus); ++device) {
-    Place place;
-    std::uint64_t reserved = 0;
-    if (!place_of(device, place) || get == nullptr ||
-        get(device, cuda::kGraphReservedNow, &reserved) != cuda::kSuccess)
-      return;
-    recharge(*place.ledger, place.slot, graph_charge[device], reserved);
-  }
+  charge_graphs();
+}
+
+void trim_graphs() {
+  if (!any_graph_memory.load(std::memory_order_relaxed)) return;
+  const Locked locked;
+  give_back_graphs();
 }
 
 void watch_graph_memory() {

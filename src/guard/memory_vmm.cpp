@@ -38,7 +38,7 @@ cuda::Result mem_create(cuda::AllocationHandle* handle, std::size_t size,
   Place place;
   if (properties == nullptr || properties->location.type != cuda::kLocationDevice ||
       !place_of(properties->location.id, place))
-    return driver(handle, size, properties, flags);
+    return without_place([&] { return driver(handle, size, properties, flags); });
   if (!reserve_or_trim(place, size)) return cuda::kOutOfMemory;
   const auto result = driver(handle, size, properties, flags);
   if (result == cuda::kSuccess) handles.put({*handle, size, nullptr, place.slot, 1});
@@ -79,7 +79,8 @@ cuda::Result mem_map(cuda::DevicePtr pointer, std::size_t size, std::size_t offs
     return result;
   }
   Place place;
-  if (!place_of_handle(handle, place)) return driver(pointer, size, offset, handle, flags);
+  if (!place_of_handle(handle, place))
+    return without_place([&] { return driver(pointer, size, offset, handle, flags); });
   if (!reserve_or_trim(place, size)) return cuda::kOutOfMemory;
   const auto result = driver(pointer, size, offset, handle, flags);
   if (result == cuda::kSuccess) mappings.put({pointer, size, nullptr, place.slot, 2});

@@ -26,15 +26,17 @@ namespace tessera::guard {
 
 inline constexpr unsigned kMostGpus = 16;
 inline constexpr unsigned kMostProcesses = 256;
-inline constexpr std::uint64_t kLimitsMagic = 0x7e55'9a2d'11f1'0001;  // the end numbers the format
-inline constexpr std::uint64_t kAccountsMagic = 0x7e55'9a2d'acc0'0001;
+inline constexpr std::uint64_t kLimitsMagic = 0x7e55'9a2d'11f1'0002;  // the end numbers the format
+inline constexpr std::uint64_t kAccountsMagic = 0x7e55'9a2d'acc0'0002;
 inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
 /// What a launch finds at the gate of its GPU.
 enum Gate : std::uint32_t {
-  kGateOpen = 0,     ///< nobody else is there: nothing is counted, nothing waits
-  kGateBounded = 1,  ///< go on, with little work in flight, so that the gate can close soon
-  kGateClosed = 2,   ///< another tenant has its turn
+  kGateOpen = 0,     ///< nobody else is there: nothing waits, and what is done is not looked at
+  kGateCounted = 1,  ///< nothing waits; what is done is told: for the latency-critical
+  kGateBounded = 2,  ///< go on, with little work in flight, so that the gate can close soon
+  kGateTight = 3,    ///< with very little: somebody latency-critical may come
+  kGateClosed = 4,   ///< another tenant has its turn
 };
 
 struct GpuLimits {
@@ -45,17 +47,23 @@ struct GpuLimits {
 
 struct Limits {
   std::uint64_t magic;
-  std::uint64_t agent;  ///< pid of the agent; 0: there is none, nobody moves the gates
+  /// Pid of the agent, which then gives out and clears rows and moves the gates. 0: there is none,
+  /// and programs do so for each other.
+  std::uint64_t agent;
   std::atomic<std::uint64_t> compute_percent;  ///< without an agent: the most of the GPU's time
   GpuLimits gpu[kMostGpus];
 };
 
-/// Launches of one process on one GPU. retired <= issued; both only grow.
+/// Launches of one process on one GPU. Both counts only grow; while the gate is open, `issued` may
+/// miss some and `retired` stays behind.
 struct Progress {
   std::atomic<std::uint64_t> issued;
   std::atomic<std::uint64_t> retired;
   std::atomic<std::uint64_t> waiting;     ///< threads that stand at the closed gate
   std::atomic<std::uint64_t> violations;  ///< went through a closed gate after the longest wait
+  /// When the work in flight is expected to be done, on CLOCK_MONOTONIC, as far as the process has
+  /// looked.
+  std::atomic<std::uint64_t> busy_until_ns;
 };
 
 struct Accounts {
@@ -70,5 +78,13 @@ struct Accounts {
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// What the agent answers to a connection, with both files as ancillary data, limits first. It
+/// takes the row for the process that has connected, as the kernel names it.
+struct Welcome {
+  char greeting[8];
+  std::uint32_t row;  ///< kMostProcesses: all are taken
+};
+inline constexpr char kGreeting[8] = {'t', 'e', 's', 's', 'e', 'r', 'a', '2'};
 
 }  // namespace tessera::guard

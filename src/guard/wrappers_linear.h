@@ -10,7 +10,7 @@ template <Symbol kSelf, class Pointer, class Size>
 cuda::Result mem_alloc(Pointer* pointer, Size size) {
   auto* driver = next<kSelf>(&mem_alloc<kSelf, Pointer, Size>);
   Place place;
-  if (!find_place(place)) return driver(pointer, size);
+  if (!find_place(place)) return without_place([&] { return driver(pointer, size); });
   return allocate(place, round_up(size, kPiece), [&](Taken& taken) {
     const auto result = driver(pointer, size);
     if (result == cuda::kSuccess) taken.key = *pointer;
@@ -22,7 +22,7 @@ template <Symbol kSelf>
 cuda::Result mem_alloc_managed(cuda::DevicePtr* pointer, std::size_t size, unsigned flags) {
   auto* driver = next<kSelf>(&mem_alloc_managed<kSelf>);
   Place place;
-  if (!find_place(place)) return driver(pointer, size, flags);
+  if (!find_place(place)) return without_place([&] { return driver(pointer, size, flags); });
   return allocate(place, round_up(size, kPiece), [&](Taken& taken) {
     const auto result = driver(pointer, size, flags);
     if (result == cuda::kSuccess) taken.key = *pointer;
@@ -35,7 +35,8 @@ cuda::Result mem_alloc_pitch(Pointer* pointer, Size* pitch, Size width, Size hei
                              unsigned element) {
   auto* driver = next<kSelf>(&mem_alloc_pitch<kSelf, kFree, Pointer, Size>);
   Place place;
-  if (!find_place(place)) return driver(pointer, pitch, width, height, element);
+  if (!find_place(place))
+    return without_place([&] { return driver(pointer, pitch, width, height, element); });
   const auto expected = round_up(product(round_up(width, kPiece), height), kPiece);
   return allocate(place, expected, [&](Taken& taken) {
     const auto result = driver(pointer, pitch, width, height, element);
@@ -95,7 +96,8 @@ template <Symbol kSelf, class Descriptor>
 cuda::Result array_create(cuda::Handle* array, const Descriptor* descriptor) {
   auto* driver = next<kSelf>(&array_create<kSelf, Descriptor>);
   Place place;
-  if (descriptor == nullptr || !find_place(place)) return driver(array, descriptor);
+  if (descriptor == nullptr || !find_place(place))
+    return without_place([&] { return driver(array, descriptor); });
   return allocate_array(place, array, bytes_of_array(place, widened(*descriptor)),
                         [&] { return driver(array, descriptor); });
 }
@@ -105,7 +107,8 @@ cuda::Result mipmapped_array_create(cuda::Handle* array, const cuda::Array3dDesc
                                     unsigned levels) {
   auto* driver = next<kSelf>(&mipmapped_array_create<kSelf>);
   Place place;
-  if (descriptor == nullptr || !find_place(place)) return driver(array, descriptor, levels);
+  if (descriptor == nullptr || !find_place(place))
+    return without_place([&] { return driver(array, descriptor, levels); });
   return allocate_array(place, array, bytes_of_mipmaps(place, *descriptor, levels),
                         [&] { return driver(array, descriptor, levels); });
 }

@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
@@ -15,8 +14,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "driver_library.h"
 #include "fakes/cuda/area.h"
-#include "guard/cuda_abi.h"
 #include "guard/ledger.h"
 
 /// A pretended machine, and programs on it that have the guard for a driver.
@@ -29,36 +28,16 @@ inline constexpr std::uint64_t kMiB = 1ULL << 20;
 inline constexpr std::uint64_t kGiB = 1ULL << 30;
 inline constexpr std::uint64_t kContextBytes = 256 * kMiB;  // of the stand-in
 
-/// A driver that has been opened by path.
-class Library {
- public:
-  explicit Library(const char* path) : handle_(dlopen(path, RTLD_NOW | RTLD_LOCAL)) {
-    if (handle_ == nullptr) std::fprintf(stderr, "%s\n", dlerror());
-  }
-  void* find(const char* name) const { return dlsym(handle_, name); }
-  template <class... Arguments>
-  cuda::Result operator()(const char* name, Arguments... arguments) const {
-    auto* function = reinterpret_cast<cuda::Result (*)(Arguments...)>(find(name));
-    return function == nullptr ? cuda::kNotFound : function(arguments...);
-  }
-  /// cuInit, and the primary context of GPU 0 made current.
-  cuda::Result begin() const {
-    if (const auto bad = (*this)("cuInit", 0U); bad != cuda::kSuccess) return bad;
-    cuda::Handle context = nullptr;
-    if (const auto bad = (*this)("cuDevicePrimaryCtxRetain", &context, 0); bad != cuda::kSuccess)
-      return bad;
-    return (*this)("cuCtxSetCurrent", context);
-  }
-
- private:
-  void* handle_;
-};
-
 class Rig : public testing::Test {
  protected:
   using Environment = std::map<std::string, std::string>;
 
-  void SetUp() override {
+  void SetUp() override { make_machine(); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  /// A new one in place of the one there was.
+  void make_machine() {
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
     std::string name = (std::filesystem::temp_directory_path() / "tessera-guard-XXXXXX").string();
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
@@ -71,8 +50,6 @@ class Rig : public testing::Test {
     area_ = fakes::map_cuda_area(machine());
     ASSERT_NE(area_, nullptr);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string machine() const { return folder_ + "/machine"; }
   std::string account() const { return folder_ + "/account"; }
   std::uint64_t physical() const { return fakes::memory_in_use(*area_, 0); }
@@ -97,6 +74,7 @@ class Rig : public testing::Test {
   pid_t start(const Environment& environment, const std::function<void(const Library&)>& program,
               const char* driver = TESSERA_GUARD) {
     std::fflush(nullptr);
+    const int failed_before = failures();
     const pid_t child = fork();
     if (child != 0) return child;
     setenv("TESSERA_FAKE_GPUS", machine().c_str(), 1);
@@ -105,7 +83,15 @@ class Rig : public testing::Test {
     alarm(120);
     program(Library(driver));
     std::fflush(nullptr);
-    _exit(HasFailure() ? 1 : 0);
+    _exit(failures() > failed_before ? 1 : 0);
+  }
+  /// Of the running test, so far.
+  static int failures() {
+    const auto* result = testing::UnitTest::GetInstance()->current_test_info()->result();
+    int count = 0;
+    for (int i = 0; i < result->total_part_count(); ++i)
+      count += result->GetTestPartResult(i).failed() ? 1 : 0;
+    return count;
   }
   static void expect_well(pid_t child) {
     int status = 0;

@@ -5,6 +5,11 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
+#include <thread>
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 
 #include "rig.h"
 
@@ -53,6 +58,32 @@ TEST_F(SettingsTest, without_the_agent_nothing_is_allowed) {
   expect({{"TESSERA_GUARD_SOCKET", machine() + ".socket"}}, cuda::kSystemNotReady, "no agent");
 }
 
+/// Listens, and answers one connection with this text.
+void answer_once(const std::string& path, const std::string& text) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(bind(listening, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listening, 1), 0);
+  std::thread([listening, text] {
+    const int connection = accept(listening, nullptr, nullptr);
+    EXPECT_EQ(send(connection, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+    close(connection);
+    close(listening);
+  }).detach();
+}
+
+TEST_F(SettingsTest, what_is_no_agent_allows_nothing) {
+  unsigned number = 0;
+  for (const std::string text : {"", "HTTP/1.1 400 Bad Request\r\n\r\n", "tessera1    "}) {
+    const auto path = machine() + ".socket" + std::to_string(++number);
+    answer_once(path, text);
+    expect({{"TESSERA_GUARD_SOCKET", path}}, cuda::kSystemNotReady, "no agent of this version");
+  }
+}
+
 TEST_F(SettingsTest, accounts_that_are_something_else_are_left_alone) {
   std::ofstream(account()) << std::string(1 << 20, 'x');
   expect(limited("1GiB"), cuda::kSystemNotReady, "no accounts");
@@ -90,6 +121,31 @@ TEST_F(SettingsTest, a_limit_of_zero_allows_no_memory) {
     EXPECT_EQ(free, 0U);
     EXPECT_EQ(total, 0U);
   });
+}
+
+TEST_F(SettingsTest, a_program_lives_on_without_its_first_thread) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::thread([] { pause(); }).detach();
+    syscall(SYS_exit, 0);
+  }
+  const auto pid = static_cast<std::uint32_t>(child);
+  const auto state = [&] {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string number;
+    std::string name;
+    std::string letter;
+    file >> number >> name >> letter;
+    return letter;
+  };
+  for (int i = 0; i < 1'000 && state() != "Z"; ++i) usleep(1'000);
+  ASSERT_EQ(state(), "Z");
+  EXPECT_NE(identity_of(pid), 0U);
+  kill(child, SIGKILL);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(identity_of(pid), 0U);
+  waitpid(child, nullptr, 0);
 }
 
 TEST_F(SettingsTest, more_programs_than_rows_are_refused) {

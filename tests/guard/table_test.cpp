@@ -42,22 +42,34 @@ TEST(AllocationTable, does_what_a_map_does) {
 TEST(Pacer, makes_batches_of_half_a_millisecond) {
   Pacer pacer;
   EXPECT_EQ(pacer.batch(), 1U);
-  pacer.learn(1, 10, 100);
+  pacer.learn(1, 10, 100, 0);
   EXPECT_EQ(pacer.batch(), 50U);
-  pacer.learn(50, 0, 100);
+  EXPECT_EQ(pacer.batch(Pacer::kTightBatchUs), 25U);
+  EXPECT_EQ(pacer.expected_us(7), 70);
+  pacer.learn(50, 0, 100, 0);
   EXPECT_EQ(pacer.batch(), Pacer::kMostLaunches);
-  for (int i = 0; i < 50; ++i) pacer.learn(1, 20'000, 100);
+  for (int i = 0; i < 50; ++i) pacer.learn(1, 20'000, 100, 0);
   EXPECT_EQ(pacer.batch(), 1U);
-  EXPECT_EQ(pacer.take_rest(), 0U);
+  EXPECT_EQ(pacer.rest_us(0), 0U);
 }
 
-TEST(Pacer, rests_in_proportion_and_never_for_long) {
+TEST(Pacer, rests_in_proportion_and_saves_nothing) {
   Pacer pacer;
-  pacer.learn(1, 3'000, 30);
-  EXPECT_EQ(pacer.take_rest(), 7'000U);
-  EXPECT_EQ(pacer.take_rest(), 0U);
-  pacer.learn(1, 1e9, 1);
-  EXPECT_EQ(pacer.take_rest(), 1'000'000U);
+  pacer.learn(1, 3'000, 30, 50'000);
+  EXPECT_EQ(pacer.rest_us(50'000), 7'000U);
+  EXPECT_EQ(pacer.rest_us(56'000), 1'000U);
+  EXPECT_EQ(pacer.rest_us(90'000), 0U);
+  pacer.learn(1, 3'000, 30, 100'000);
+  EXPECT_EQ(pacer.rest_us(100'000), 7'000U);
+  // Work that followed at once is paid for after it.
+  pacer.learn(1, 3'000, 30, 103'000);
+  EXPECT_EQ(pacer.rest_us(103'000), 14'000U);
+}
+
+TEST(Pacer, never_rests_for_long_at_a_time) {
+  Pacer pacer;
+  pacer.learn(1, 1e9, 1, 1e9);
+  EXPECT_EQ(pacer.rest_us(1e9), 1'000'000U);
 }
 
 }  // namespace

@@ -25,9 +25,21 @@ std::uint64_t duration_of(const char* name) {
 
 Result run(Stream& stream, std::uint64_t duration_ns) {
   if (duration_ns == 0) return kSuccess;
-  stream.ticket = submit(*world().area, world().row, static_cast<unsigned>(stream.context->device),
-                         duration_ns);
+  const auto device = stream.context->device;
+  stream.ticket = submit(*world().area, world().row, static_cast<unsigned>(device), duration_ns);
+  world().queue[device][world().queued[device]++ % kQueueDepth] = stream.ticket;
   return kSuccess;
+}
+
+/// Waits until the current device's queue has room, without the world's lock.
+void wait_for_room() {
+  const auto device = current()->device;
+  std::uint64_t oldest = 0;
+  {
+    const Locked locked(world().lock);
+    oldest = world().queue[device][world().queued[device] % kQueueDepth];
+  }
+  wait_for(device, oldest);
 }
 
 /// A kernel without duration costs no lock either, so that the cost of a call can be measured.
@@ -36,6 +48,7 @@ Result launch(Handle function, Handle stream_handle) {
   if (function == nullptr) return kInvalidHandle;
   const auto duration = *static_cast<const std::uint64_t*>(function);
   if (duration == 0 && stream_handle == nullptr) return kSuccess;
+  wait_for_room();
   const Locked locked(world().lock);
   auto* stream = find_stream(stream_handle);
   if (stream == nullptr) return kInvalidHandle;
@@ -172,6 +185,8 @@ Result back(const GraphExec& exec) {
   return kSuccess;
 }
 Result launch_graph(Handle handle, Handle stream_handle) {
+  if (const auto bad = need_context(); bad != kSuccess) return bad;
+  wait_for_room();
   const Locked locked(world().lock);
   auto* stream = find_stream(stream_handle);
   const auto* exec = find_in(world().execs, handle);

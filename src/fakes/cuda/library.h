@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -14,7 +15,7 @@
 ///
 /// A kernel named spin_N takes N microseconds of the GPU, whatever its grid; any other takes none.
 /// Memory is given out in pieces of 512 bytes, pools grow by 2 MiB, arrays come in 64 KiB, and a
-/// context costs 256 MiB.
+/// context costs 256 MiB. A launch waits while 1,024 of its process are unfinished on the device.
 ///
 /// Threads: one lock, world().lock. Handles that are not ours are told. After a fork the child has
 /// no driver until it calls cuInit, and then a new one.
@@ -28,6 +29,8 @@ inline constexpr std::uint64_t kPiece = 512;
 inline constexpr std::uint64_t kPoolPiece = 2ULL << 20;
 inline constexpr std::uint64_t kArrayPiece = 64ULL << 10;
 inline constexpr std::uint64_t kContextBytes = 256ULL << 20;
+/// As many launches are in a device's queue before the next one waits.
+inline constexpr std::size_t kQueueDepth = 1024;
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) {
   return (bytes + to - 1) / to * to;
 }
@@ -91,6 +94,8 @@ struct World {
   CudaArea* area = nullptr;
   int row = -1;
   std::uint64_t next_address = 0x7000'0000'0000;
+  std::map<Device, std::array<std::uint64_t, kQueueDepth>> queue;  ///< tickets, oldest overwritten
+  std::map<Device, std::uint64_t> queued;                          ///< since the beginning
   std::map<Device, Context*> primary;
   std::map<Device, Pool*> default_pool, current_pool;
   std::map<Device, GraphMemory> graph_memory;
