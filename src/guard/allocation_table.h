@@ -40,10 +40,13 @@ class AllocationTable {
     std::size_t capacity = 0;  ///< 0 or a power of two
     std::size_t used = 0;
   };
+  /// Neighbours in memory, which are often made one after the other, stay neighbours here, so that
+  /// a large table costs few misses of the processor's cache; regions of 2 MiB are spread.
   static std::uint64_t hash(std::uint64_t key) {
-    key ^= key >> 33;
-    key *= 0xff51'afd7'ed55'8ccdULL;
-    return key ^ key >> 33;
+    std::uint64_t region = key >> 21;
+    region ^= region >> 33;
+    region *= 0xff51'afd7'ed55'8ccdULL;
+    return (region ^ region >> 33) + (key >> 9 & 0xfff);
   }
   Part& part_of(std::uint64_t key) { return parts_[hash(key) >> 60]; }
   static std::size_t find(const Part& part, std::uint64_t key);
