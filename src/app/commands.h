@@ -46,6 +46,7 @@ void add_version_command(Program& program);     // version
 void add_doctor_command(Program& program);      // doctor
 void add_plan_command(Program& program);        // plan
 void add_run_command(Program& program);         // run
+void add_guard_command(Program& program);       // guard
 void add_simulate_command(Program& program);    // simulate
 void add_token_command(Program& program);       // token
 void add_completion_command(Program& program);  // completion

@@ -141,6 +141,7 @@ int run(int argc, char** argv) {
   add_doctor_command(program);
   add_plan_command(program);
   add_run_command(program);
+  add_guard_command(program);
   add_simulate_command(program);
   add_completion_command(program);
   add_capacity_command(program);

@@ -5,7 +5,7 @@
 # how many tests it stands for; a step that does not counts as one.
 
 readonly kCoreRooms=(base catalog fleet tenancy request placement planning control)
-readonly kThreadedRooms=(journal service)
+readonly kThreadedTests=(journal_test service_test sharing_test guard_threads_test)
 readonly kReports=$kBuildRoot/test
 # Of each step that failed, so many of its last lines are said again at the end: whoever reads a
 # long log reads its end.
@@ -213,11 +213,10 @@ build_step() {
 }
 
 # The dev build finds bad memory accesses and undefined behaviour in whatever runs; races need a
-# build of their own, of the rooms that have threads.
+# build of their own, of what has threads.
 check_threads() {
-  local targets=("${kThreadedRooms[@]/%/_test}")
-  build tsan "${targets[@]}"
-  run_programs tsan unit "^($(IFS='|' && printf '%s' "${targets[*]}"))\$"
+  build tsan "${kThreadedTests[@]}"
+  run_programs tsan unit "^($(IFS='|' && printf '%s' "${kThreadedTests[*]}"))\$"
 }
 
 # Looks for new inputs that break the readers; those that once did are in the corpus for good. What
@@ -232,6 +231,16 @@ fuzz_documents() {
   if ((status != 0)); then tail -n 60 "$kReports/fuzz.log"; fi
   grep '^stat::number_of_executed_units' "$kReports/fuzz.log" || true
   return $status
+}
+
+# Random calls to the guard, beside a model of its accounts. The stand-in driver keeps what it has
+# for as long as the program runs, as a driver does: that is no leak.
+fuzz_guard() {
+  local found=$kReports/fuzz-guard seconds=${TESSERA_FUZZ_SECONDS:-60}
+  build fuzz guard_fuzz
+  mkdir -p "$found"
+  "$kBuildRoot/fuzz/tests/fuzz/guard_fuzz" -max_total_time="$(((seconds + 3) / 4))" -timeout=10 \
+    -rss_limit_mb=2048 -detect_leaks=0 -artifact_prefix="$found/" -print_final_stats=1 "$found"
 }
 
 run_tests() {
@@ -254,6 +263,7 @@ run_tests() {
   run_end_to_end
   run_step "threads" check_threads
   run_step "fuzz" fuzz_documents
+  run_step "fuzz the guard" fuzz_guard
   summary
 }
 

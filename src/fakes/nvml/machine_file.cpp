@@ -9,6 +9,8 @@
 
 #include <sys/file.h>
 
+#include "fakes/cuda/area.h"
+
 namespace tessera::fakes {
 namespace {
 
@@ -47,6 +49,11 @@ bool lock(int file, int how) {
 
 }  // namespace
 
+std::uint64_t cuda_area_at() {
+  constexpr std::uint64_t kPage = 4096;
+  return (static_cast<std::uint64_t>(slot_at(kMostGpus)) + kPage - 1) / kPage * kPage;
+}
+
 MachineFile::MachineFile(MachineFile&& other) noexcept
     : file_(std::exchange(other.file_, -1)), header_(other.header_) {}
 
@@ -82,7 +89,10 @@ bool MachineFile::create(const std::string& path, const MachineHeader& header,
 
 bool MachineFile::read(unsigned gpu, GpuRecord& record) const {
   std::uint64_t in_force = 0;
-  return get(file_, slot_at(gpu), in_force) && get(file_, copy_at(gpu, in_force & 1), record);
+  if (!get(file_, slot_at(gpu), in_force) || !get(file_, copy_at(gpu, in_force & 1), record))
+    return false;
+  show_cuda_processes(file_, gpu, record);
+  return true;
 }
 
 bool MachineFile::write(unsigned gpu, const GpuRecord& record) const {

@@ -43,12 +43,20 @@ struct InstanceRecord {
   ComputeInstanceRecord compute[kMostComputeInstances];
 };
 
+/// Where a process record comes from. What a program does through the stand-in libcuda.so.1 stands
+/// in an area of its own (cuda/area.h) and is put among the processes whenever a record is read.
+enum Origin : std::uint32_t {
+  kPlaced = 0,   ///< a process of this machine, gone when it is
+  kPhantom = 1,  ///< exists here only
+  kOfCuda = 2,
+};
+
 struct ProcessRecord {
   std::uint32_t pid;   ///< 0: this entry is free
   std::uint32_t kind;  ///< as ProcessDetailList::mode: 0 compute, 1 graphics, 2 MPS
   std::uint32_t gpu_instance, compute_instance;  ///< kAnyInstance: on the undivided GPU
   std::uint32_t load_percent;
-  std::uint32_t phantom;        ///< exists here only; otherwise it is gone when its process is
+  std::uint32_t phantom;        ///< Origin
   std::uint64_t process_start;  ///< tells the process from a later one with its number
   std::uint64_t memory_mib;
   std::uint64_t since_us;
@@ -85,6 +93,9 @@ struct MachineHeader {
   std::uint32_t unused;
 };
 
+/// Where the area of the stand-in libcuda.so.1 begins, in the same file.
+std::uint64_t cuda_area_at();
+
 /// One transaction on the machine; the lock lasts as long as the object.
 class MachineFile {
  public:
@@ -106,6 +117,7 @@ class MachineFile {
   bool read(unsigned gpu, GpuRecord& record) const;
   bool write(unsigned gpu, const GpuRecord& record) const;
   bool write_header(const MachineHeader& header) const;
+  int file() const { return file_; }
 
  private:
   explicit MachineFile(int file) : file_(file) {}

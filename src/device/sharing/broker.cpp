@@ -1,0 +1,175 @@
+#include "device/sharing/broker.h"
+
+#include <algorithm>
+#include <chrono>
+#include <poll.h>
+#include <set>
+#include <time.h>
+#include <unistd.h>
+#include <utility>
+
+#include <sys/eventfd.h>
+
+#include "guard/ledger.h"
+
+namespace tessera::device::sharing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kNobodyThere = 1s;
+constexpr int kLongestPollMs = 1'000;
+
+/// The clock that programs use for Progress::busy_until_ns.
+Arbiter::Nanoseconds monotonic_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::optional<unsigned> slot_of(const Tenant& tenant, std::uint64_t gpu) {
+  const auto found = std::ranges::find(tenant.gpus, gpu, &GpuShare::key);
+  if (found == tenant.gpus.end()) return std::nullopt;
+  return static_cast<unsigned>(found - tenant.gpus.begin());
+}
+
+}  // namespace
+
+Broker::Broker()
+    : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      doors_([this](const std::stop_token& stop) { attend_doors(stop); }),
+      gates_([this](const std::stop_token& stop) { move_gates(stop); }) {}
+
+Broker::~Broker() {
+  doors_.request_stop();
+  gates_.request_stop();
+  wake_doors();
+  doors_.join();
+  gates_.join();
+  for (auto& [name, member] : members_)
+    for (unsigned slot = 0; slot < guard::kMostGpus; ++slot)
+      member->pages.set_gate(slot, guard::kGateOpen);
+  close(wake_);
+}
+
+base::Result<void> Broker::add(const std::string& name, const Tenant& tenant) {
+  if (tenant.terms.weight == 0)
+    return base::fail(base::Reason::kInvalidDocument, "a weight is at least 1", name,
+                      "give the tenant a weight");
+  const std::scoped_lock lock(mutex_);
+  if (members_.contains(name))
+    return base::fail(base::Reason::kAlreadyExists, "this tenant shares GPUs here already", name,
+                      "change its terms, or remove it first");
+  auto pages = TenantPages::make(tenant.gpus);
+  if (!pages) return std::unexpected(pages.error());
+  auto door = Door::open(tenant.socket);
+  if (!door) return std::unexpected(door.error());
+  members_.emplace(name, std::make_unique<Member>(tenant, std::move(*pages), std::move(*door)));
+  rebuild();
+  return {};
+}
+
+void Broker::remove(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = members_.find(name);
+  if (found == members_.end()) return;
+  for (unsigned slot = 0; slot < guard::kMostGpus; ++slot)
+    found->second->pages.set_gate(slot, guard::kGateOpen);
+  members_.erase(found);
+  rebuild();
+}
+
+/// One arbiter for each GPU that anybody shares. What was charged before begins anew.
+void Broker::rebuild() {
+  std::map<std::uint64_t, std::vector<Sharer>> sharers;
+  for (auto& [name, member] : members_)
+    for (unsigned slot = 0; slot < member->tenant.gpus.size(); ++slot)
+      sharers[member->tenant.gpus[slot].key].push_back(
+          {&member->pages, slot, member->tenant.terms});
+  arbiters_.clear();
+  for (auto& [gpu, of_gpu] : sharers) arbiters_.emplace_back(std::move(of_gpu));
+  wake_doors();
+  news_ = true;
+  changed_.notify_all();
+}
+
+bool Broker::change(const std::string& name, Terms terms) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = members_.find(name);
+  if (found == members_.end() || terms.weight == 0) return false;
+  found->second->tenant.terms = terms;
+  rebuild();
+  return true;
+}
+
+bool Broker::limit_memory(const std::string& name, std::uint64_t gpu, std::uint64_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = members_.find(name);
+  if (found == members_.end()) return false;
+  const auto slot = slot_of(found->second->tenant, gpu);
+  if (!slot) return false;
+  found->second->pages.limit_memory(*slot, bytes);
+  return true;
+}
+
+std::optional<Use> Broker::use_of(const std::string& name, std::uint64_t gpu) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = members_.find(name);
+  if (found == members_.end()) return std::nullopt;
+  const auto slot = slot_of(found->second->tenant, gpu);
+  if (!slot) return std::nullopt;
+  const auto& accounts = found->second->pages.accounts();
+  Use use{guard::charged(accounts, *slot), found->second->door.programs(), 0};
+  for (unsigned row = 0; row < guard::rows_of(accounts); ++row)
+    use.violations += accounts.progress[row][*slot].violations;
+  return use;
+}
+
+void Broker::wake_doors() const {
+  const std::uint64_t one = 1;
+  // A full counter has woken them already.
+  [[maybe_unused]] const auto written = write(wake_, &one, sizeof(one));
+}
+
+void Broker::attend_doors(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    std::vector<int> files{wake_};
+    {
+      const std::scoped_lock lock(mutex_);
+      for (const auto& [name, member] : members_) member->door.watch(files);
+    }
+    std::vector<pollfd> polled;
+    for (const int file : files) polled.push_back({file, POLLIN, 0});
+    if (poll(polled.data(), polled.size(), kLongestPollMs) <= 0) continue;
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto emptied = read(wake_, &count, sizeof(count));
+    const std::scoped_lock lock(mutex_);
+    for (const auto& each : polled) {
+      if (each.revents == 0 || each.fd == wake_) continue;
+      // A door that does not know the file leaves it alone.
+      for (auto& [name, member] : members_) member->door.attend(member->pages, each.fd);
+    }
+    news_ = true;
+    changed_.notify_all();
+  }
+}
+
+void Broker::move_gates(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    const bool anybody = std::ranges::any_of(
+        members_, [](const auto& entry) { return entry.second->door.programs() > 0; });
+    std::chrono::nanoseconds pause = kNobodyThere;
+    const auto now = monotonic_now();
+    for (auto& arbiter : arbiters_) {
+      arbiter.step(now);
+      if (anybody)
+        pause = std::min<std::chrono::nanoseconds>(pause,
+                                                   std::chrono::nanoseconds(arbiter.next_look()));
+    }
+    changed_.wait_for(lock, stop, pause, [this] { return std::exchange(news_, false); });
+  }
+}
+
+}  // namespace tessera::device::sharing

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "device/sharing/arbiter.h"
+#include "device/sharing/door.h"
+
+/// Shares this machine's GPUs among tenants whose programs run under the guard: keeps a door and
+/// pages for each tenant, and moves the gates of each GPU.
+///
+/// Two threads of its own: one at the doors, one for the gates. All functions are thread-safe and
+/// do not block longer than a look at the accounts takes. When the broker goes, programs keep
+/// their limits and the gates stay as they are; the destructor opens them.
+namespace tessera::device::sharing {
+
+struct Tenant {
+  std::string socket;  ///< TESSERA_GUARD_SOCKET of its programs
+  std::vector<GpuShare> gpus;
+  Terms terms;
+};
+
+/// What a tenant uses of one GPU now.
+struct Use {
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t programs = 0;    ///< that have the guard loaded
+  std::uint64_t violations = 0;  ///< launches that went on after the longest wait at a gate
+};
+
+class Broker {
+ public:
+  Broker();
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  /// Errors: as Door::open() and TenantPages::make(); kAlreadyExists for a name that is taken;
+  /// kInvalidDocument for a weight of 0.
+  base::Result<void> add(const std::string& name, const Tenant& tenant);
+  /// Its programs keep what they have, and no longer wait at any gate.
+  void remove(const std::string& name);
+  /// From now on. Both: false where there is no such tenant, or it has no such GPU.
+  bool change(const std::string& name, Terms terms);
+  bool limit_memory(const std::string& name, std::uint64_t gpu, std::uint64_t bytes);
+  std::optional<Use> use_of(const std::string& name, std::uint64_t gpu) const;
+
+ private:
+  struct Member {
+    Tenant tenant;
+    TenantPages pages;
+    Door door;
+  };
+
+  void rebuild();
+  void attend_doors(const std::stop_token& stop);
+  void move_gates(const std::stop_token& stop);
+  void wake_doors() const;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool news_ = false;  ///< a program has come or gone, or a tenant: look at the gates at once
+  std::map<std::string, std::unique_ptr<Member>> members_;
+  std::vector<Arbiter> arbiters_;
+  int wake_;  ///< an eventfd: the doors have changed
+  std::jthread doors_, gates_;
+};
+
+}  // namespace tessera::device::sharing

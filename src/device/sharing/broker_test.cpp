@@ -1,0 +1,197 @@
+#include "device/sharing/broker.h"
+
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "guard/ledger.h"
+
+namespace tessera::device::sharing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kGpu = 0x1234'5679;
+constexpr std::uint64_t kMiB = 1ULL << 20;
+
+/// What a program of a tenant gets at the door.
+struct Given {
+  guard::Welcome welcome{};
+  int limits_file = -1, accounts_file = -1;
+  const guard::Limits* limits = nullptr;
+  guard::Accounts* accounts = nullptr;
+};
+
+template <class Page>
+Page* map(int file, int protection) {
+  void* at = mmap(nullptr, sizeof(Page), protection, MAP_SHARED, file, 0);
+  return at == MAP_FAILED ? nullptr : static_cast<Page*>(at);
+}
+
+Given knock(const std::string& path) {
+  Given given;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    return given;
+  int files[2] = {-1, -1};
+  iovec part{&given.welcome, sizeof(given.welcome)};
+  alignas(cmsghdr) char room[CMSG_SPACE(sizeof(files))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = room;
+  message.msg_controllen = sizeof(room);
+  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) == sizeof(given.welcome))
+    std::memcpy(files, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(files));
+  close(connection);
+  given.limits_file = files[0];
+  given.accounts_file = files[1];
+  given.limits = map<guard::Limits>(files[0], PROT_READ);
+  given.accounts = map<guard::Accounts>(files[1], PROT_READ | PROT_WRITE);
+  return given;
+}
+
+class BrokerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "tessera-broker-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Tenant tenant(const std::string& name, std::uint64_t memory = 100 * kMiB) const {
+    return {folder_ + "/" + name, {{kGpu, memory}}, {}};
+  }
+  /// True once it holds; false where it does not within a second.
+  static bool within_a_second(const std::function<bool()>& condition) {
+    for (const auto until = std::chrono::steady_clock::now() + 1s;
+         std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(1ms))
+      if (condition()) return true;
+    return condition();
+  }
+
+  std::string folder_;
+};
+
+TEST_F(BrokerTest, lets_programs_in_and_shows_them_their_limit) {
+  Broker broker;
+  const auto vision = tenant("vision");
+  ASSERT_TRUE(broker.add("vision", vision).has_value());
+  const auto given = knock(vision.socket);
+  ASSERT_NE(given.accounts, nullptr);
+  EXPECT_EQ(std::memcmp(given.welcome.greeting, guard::kGreeting, sizeof(guard::kGreeting)), 0);
+  EXPECT_EQ(given.limits->magic, guard::kLimitsMagic);
+  guard::Ledger ledger(given.accounts, given.limits);
+  ASSERT_TRUE(ledger.adopt(given.welcome.row));
+  const auto slot = ledger.slot_of(kGpu);
+  EXPECT_TRUE(ledger.reserve(slot, 60 * kMiB));
+  EXPECT_FALSE(ledger.reserve(slot, 60 * kMiB));
+  ledger.settle(slot, 60 * kMiB, 60 * kMiB);
+  const auto use = broker.use_of("vision", kGpu);
+  ASSERT_TRUE(use.has_value());
+  EXPECT_EQ(use->memory_bytes, 60 * kMiB);
+  EXPECT_EQ(use->programs, 1U);
+  ASSERT_TRUE(broker.limit_memory("vision", kGpu, 200 * kMiB));
+  EXPECT_TRUE(ledger.reserve(slot, 60 * kMiB));
+  // A GPU that the tenant does not share has no memory for it.
+  EXPECT_FALSE(ledger.reserve(ledger.slot_of(kGpu + 2), 1));
+}
+
+TEST_F(BrokerTest, keeps_limits_from_being_written_and_files_from_shrinking) {
+  Broker broker;
+  const auto vision = tenant("vision");
+  ASSERT_TRUE(broker.add("vision", vision).has_value());
+  const auto given = knock(vision.socket);
+  EXPECT_EQ(map<guard::Limits>(given.limits_file, PROT_READ | PROT_WRITE), nullptr);
+  const char byte = 1;
+  EXPECT_EQ(pwrite(given.limits_file, &byte, 1, 0), -1);
+  EXPECT_EQ(ftruncate(given.limits_file, 0), -1);
+  EXPECT_EQ(ftruncate(given.accounts_file, 0), -1);
+}
+
+TEST_F(BrokerTest, takes_back_the_row_of_a_killed_program_at_once) {
+  Broker broker;
+  const auto vision = tenant("vision");
+  ASSERT_TRUE(broker.add("vision", vision).has_value());
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto given = knock(vision.socket);
+    guard::Ledger ledger(given.accounts, given.limits);
+    if (given.accounts == nullptr || !ledger.adopt(given.welcome.row)) _exit(1);
+    if (!ledger.reserve(ledger.slot_of(kGpu), 70 * kMiB)) _exit(2);
+    pause();
+  }
+  const auto used = [&] { return broker.use_of("vision", kGpu)->memory_bytes; };
+  EXPECT_TRUE(within_a_second([&] { return used() == 70 * kMiB; }));
+  kill(child, SIGKILL);
+  EXPECT_TRUE(within_a_second([&] { return used() == 0; }));
+  EXPECT_EQ(broker.use_of("vision", kGpu)->programs, 0U);
+  waitpid(child, nullptr, 0);
+}
+
+TEST_F(BrokerTest, gives_a_program_its_own_row_again_after_an_exec) {
+  Broker broker;
+  const auto vision = tenant("vision");
+  ASSERT_TRUE(broker.add("vision", vision).has_value());
+  const auto before = knock(vision.socket);
+  before.accounts->charge[0][before.welcome.row] = kMiB;
+  const auto after = knock(vision.socket);
+  EXPECT_EQ(before.welcome.row, after.welcome.row);
+  EXPECT_EQ(broker.use_of("vision", kGpu)->memory_bytes, 0U);
+  EXPECT_EQ(broker.use_of("vision", kGpu)->programs, 1U);
+}
+
+TEST_F(BrokerTest, refuses_what_cannot_be) {
+  Broker broker;
+  ASSERT_TRUE(broker.add("vision", tenant("vision")).has_value());
+  EXPECT_FALSE(broker.add("vision", tenant("other")).has_value());
+  EXPECT_FALSE(broker.add("speech", tenant("no/such/folder")).has_value());
+  EXPECT_FALSE(broker.add("speech", tenant(std::string(200, 'x'))).has_value());
+  auto weightless = tenant("speech");
+  weightless.terms.weight = 0;
+  EXPECT_FALSE(broker.add("speech", weightless).has_value());
+  EXPECT_FALSE(broker.change("nobody", {}));
+  EXPECT_FALSE(broker.limit_memory("vision", kGpu + 2, 1));
+  EXPECT_FALSE(broker.use_of("nobody", kGpu).has_value());
+}
+
+TEST_F(BrokerTest, moves_the_gates_while_tenants_contend_and_opens_them_at_the_end) {
+  auto broker = std::make_unique<Broker>();
+  const auto vision = tenant("vision");
+  const auto speech = tenant("speech");
+  ASSERT_TRUE(broker->add("vision", vision).has_value());
+  ASSERT_TRUE(broker->add("speech", speech).has_value());
+  const auto first = knock(vision.socket);
+  const auto gate = [&] { return first.limits->gpu[0].gate.load(); };
+  EXPECT_EQ(gate(), guard::kGateOpen);
+  const auto second = knock(speech.socket);
+  EXPECT_TRUE(within_a_second([&] { return gate() == guard::kGateBounded; }));
+  // Both want it for ever.
+  first.accounts->progress[first.welcome.row][0].waiting = 1;
+  second.accounts->progress[second.welcome.row][0].waiting = 1;
+  EXPECT_TRUE(within_a_second([&] { return gate() == guard::kGateClosed; }));
+  EXPECT_TRUE(within_a_second([&] { return gate() == guard::kGateBounded; }));
+  EXPECT_TRUE(within_a_second([&] { return gate() == guard::kGateClosed; }));
+  broker->remove("speech");
+  EXPECT_TRUE(within_a_second([&] { return gate() == guard::kGateOpen; }));
+  EXPECT_EQ(second.limits->gpu[0].gate, guard::kGateOpen);
+  broker.reset();
+  EXPECT_FALSE(std::filesystem::exists(vision.socket));
+}
+
+}  // namespace
+}  // namespace tessera::device::sharing

@@ -1,0 +1,129 @@
+#include "device/sharing/door.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <unistd.h>
+#include <utility>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include "guard/ledger.h"
+
+namespace tessera::device::sharing {
+namespace {
+
+constexpr int kWaiting = 64;
+
+base::Result<int> refuse(const std::string& path, const char* step) {
+  return base::fail(base::Reason::kUnavailable, std::string(step) + ": " + std::strerror(errno),
+                    path,
+                    "name a path of at most 107 characters in a folder that can be written to");
+}
+
+base::Result<int> listen_at(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  errno = ENAMETOOLONG;
+  if (path.size() >= sizeof(address.sun_path)) return refuse(path, "the socket's name");
+  path.copy(address.sun_path, path.size());
+  struct stat status {};
+  if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) unlink(path.c_str());
+  const int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (made < 0) return refuse(path, "socket");
+  if (bind(made, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+      listen(made, kWaiting) == 0)
+    return made;
+  const auto refused = refuse(path, "bind");
+  close(made);
+  return refused;
+}
+
+/// The greeting with both files; false where the program is gone already.
+bool welcome(int connection, const TenantPages& pages, unsigned row) {
+  guard::Welcome welcome{};
+  std::memcpy(welcome.greeting, guard::kGreeting, sizeof(welcome.greeting));
+  welcome.row = row;
+  const int files[2] = {pages.limits_file(), pages.accounts_file()};
+  iovec part{&welcome, sizeof(welcome)};
+  alignas(cmsghdr) char room[CMSG_SPACE(sizeof(files))]{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = room;
+  message.msg_controllen = sizeof(room);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(files));
+  std::memcpy(CMSG_DATA(header), files, sizeof(files));
+  return sendmsg(connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(welcome);
+}
+
+bool has_ended(int process) {
+  pollfd one{process, POLLIN, 0};
+  return poll(&one, 1, 0) == 1;
+}
+
+}  // namespace
+
+base::Result<Door> Door::open(const std::string& path) {
+  const auto made = listen_at(path);
+  if (!made) return std::unexpected(made.error());
+  return Door(path, *made);
+}
+
+Door::Door(Door&& other) noexcept
+    : path_(std::move(other.path_)),
+      socket_(std::exchange(other.socket_, -1)),
+      programs_(std::exchange(other.programs_, {})) {}
+
+Door::~Door() {
+  for (const auto& program : programs_) close(program.file);
+  if (socket_ < 0) return;
+  close(socket_);
+  unlink(path_.c_str());
+}
+
+void Door::watch(std::vector<int>& files) const {
+  files.push_back(socket_);
+  for (const auto& program : programs_) files.push_back(program.file);
+}
+
+void Door::let_in(TenantPages& pages) {
+  const int connection = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (connection < 0) return;
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0) {
+    // First the hold on the process, then its row: so no row is taken for one that is gone.
+    const auto file = static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0));
+    const auto row = file < 0
+                         ? guard::kMostProcesses
+                         : guard::claim_row(pages.accounts(), static_cast<std::uint32_t>(peer.pid));
+    const bool known = std::ranges::any_of(
+        programs_, [row](const Program& program) { return program.row == row; });
+    if (row < guard::kMostProcesses && !known)
+      programs_.push_back({file, row});
+    else if (file >= 0)
+      close(file);
+    welcome(connection, pages, row);
+  }
+  close(connection);
+}
+
+void Door::attend(TenantPages& pages, int file) {
+  if (file == socket_) return let_in(pages);
+  const auto ended = std::ranges::find(programs_, file, &Program::file);
+  // The number may have been another file's when it was found readable.
+  if (ended == programs_.end() || !has_ended(file)) return;
+  guard::clear_row(pages.accounts(), ended->row, true);
+  close(ended->file);
+  programs_.erase(ended);
+}
+
+}  // namespace tessera::device::sharing

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "device/sharing/tenant_pages.h"
+
+/// Where the programs of one tenant come for their limits and accounts: a socket in the file
+/// system, which that tenant alone is shown. Whoever connects is given a row of the accounts, under
+/// the process number that the kernel vouches for, and loses it when that process ends.
+///
+/// Owns the socket and its file. One thread at a time; no call blocks.
+namespace tessera::device::sharing {
+
+class Door {
+ public:
+  /// Replaces a socket that is left there. Errors: kUnavailable, with the reason.
+  static base::Result<Door> open(const std::string& path);
+  Door(Door&& other) noexcept;
+  Door& operator=(Door&&) = delete;
+  ~Door();
+
+  /// What to poll for reading: the socket, then one file per program.
+  void watch(std::vector<int>& files) const;
+  /// To be called when one of them is readable: lets in one program; gives back the rows of those
+  /// that have ended.
+  void attend(TenantPages& pages, int file);
+  std::size_t programs() const { return programs_.size(); }
+
+ private:
+  struct Program {
+    int file;  ///< a pidfd: readable once the process has ended
+    unsigned row;
+  };
+
+  Door(std::string path, int socket) : path_(std::move(path)), socket_(socket) {}
+  void let_in(TenantPages& pages);
+
+  std::string path_;
+  int socket_;
+  std::vector<Program> programs_;
+};
+
+}  // namespace tessera::device::sharing
