@@ -10,10 +10,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::array<std::string_view, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-constexpr std::int32_t kDay = 24 * 60;
-constexpr std::int32_t kWeek = 7 * kDay;
+constexpr std::int32_t kMinutesADay = 24 * 60;
+constexpr std::int32_t kMinutesAWeek = 7 * kMinutesADay;
 /// The epoch was a Thursday.
-constexpr std::int32_t kEpoch = 4 * kDay;
+constexpr std::int32_t kEpoch = 4 * kMinutesADay;
 
 std::optional<int> two_digits(std::string_view text, int below) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -36,7 +36,7 @@ std::optional<WeekTime> time_from(std::string_view text) {
   const auto clock = clock_from(text.substr(4));
   for (std::size_t day = 0; day < kDays.size(); ++day)
     if (clock && text.substr(0, 3) == kDays[day])
-      return WeekTime{static_cast<std::int32_t>(day) * kDay + *clock};
+      return WeekTime{static_cast<std::int32_t>(day) * kMinutesADay + *clock};
   return std::nullopt;
 }
 
@@ -59,19 +59,19 @@ Result<WeekTime> parse_week_time(std::string_view text) {
 }
 
 std::string to_string(WeekTime time) {
-  return std::string(kDays[static_cast<std::size_t>(time.minute / kDay)]) + " " +
+  return std::string(kDays[static_cast<std::size_t>(time.minute / kMinutesADay)]) + " " +
          clock_text(time.minute);
 }
 
 WeekTime week_time_of(Instant instant) {
   const auto minutes = std::chrono::floor<std::chrono::minutes>(instant).time_since_epoch().count();
-  const auto minute = (minutes + kEpoch) % kWeek;
-  return {static_cast<std::int32_t>(minute < 0 ? minute + kWeek : minute)};
+  const auto minute = (minutes + kEpoch) % kMinutesAWeek;
+  return {static_cast<std::int32_t>(minute < 0 ? minute + kMinutesAWeek : minute)};
 }
 
 Instant next(WeekTime time, Instant now) {
   const Instant minute = std::chrono::ceil<std::chrono::minutes>(now);
-  const auto ahead = (time.minute - week_time_of(minute).minute + kWeek) % kWeek;
+  const auto ahead = (time.minute - week_time_of(minute).minute + kMinutesAWeek) % kMinutesAWeek;
   return minute + std::chrono::minutes(ahead);
 }
 
@@ -84,7 +84,7 @@ Result<WeekWindow> parse_week_window(std::string_view text) {
   const auto opens = time_from(text.substr(0, 9));
   const auto closes = clock_from(text.substr(10));
   if (!opens || !closes) return bad(" is not a window of the week");
-  const auto length = (*closes - opens->minute % kDay + kDay) % kDay;
+  const auto length = (*closes - opens->minute % kMinutesADay + kMinutesADay) % kMinutesADay;
   if (length == 0) return bad(" closes when it opens");
   return WeekWindow{*opens, std::chrono::minutes(length)};
 }
@@ -92,7 +92,7 @@ Result<WeekWindow> parse_week_window(std::string_view text) {
 std::string to_string(const WeekWindow& window) {
   const auto length = std::chrono::floor<std::chrono::minutes>(window.length).count();
   const auto closes = window.opens.minute + static_cast<std::int32_t>(length);
-  return to_string(window.opens) + "-" + clock_text(closes % kDay);
+  return to_string(window.opens) + "-" + clock_text(closes % kMinutesADay);
 }
 
 Opening next_opening(const WeekWindow& window, Instant now) {
