@@ -37,7 +37,9 @@ Agent::Agent(std::string node, device::Driver& driver,
     : node_(std::move(node)), driver_(&driver), catalog_(std::move(catalog)), options_(options) {}
 
 void Agent::on_target(const fleet::NodeTarget& target) {
-  if (target.node != node_ || target.moment() < moment()) return;
+  if (target.node != node_) return;
+  heard_process_ = target.process;
+  if (target.moment() < moment()) return;
   if (target.incarnation != moment().incarnation)
     for (auto& [uuid, worker] : workers_) worker.forget_generations();
   target_ = target;
@@ -58,7 +60,8 @@ Agent::Step Agent::tick(Instant now) {
                         .target_revision = moment().revision,
                         .gpus = work(observation, now),
                         .target_incarnation = moment().incarnation,
-                        .highest_lease = highest_lease(observation)},
+                        .highest_lease = highest_lease(observation),
+                        .heard_process = heard_process_},
                        now);
   if (meter_ != nullptr)
     wake_ = std::min(wake_, meter_->sample(*driver_, observation, std::move(holdings_), now));
@@ -151,6 +154,7 @@ fleet::LeaseId Agent::highest_lease(const device::Observation& observation) cons
 std::optional<NodeReport> Agent::report(NodeReport fresh, Instant now) {
   const bool changed = !last_report_ || last_report_->boot != fresh.boot ||
                        last_report_->target_incarnation != fresh.target_incarnation ||
+                       last_report_->heard_process != fresh.heard_process ||
                        last_report_->gpus != fresh.gpus;
   if (!changed && now - last_sent_ < options_.heartbeat) return std::nullopt;
   fresh.session = session_;

@@ -78,6 +78,7 @@ class Agent {
   Meter* meter_ = nullptr;         ///< may be none
   std::vector<Holding> holdings_;  ///< of this tick
 
+  std::uint64_t heard_process_ = 0;  ///< of the control plane
   std::uint64_t session_ = 0;  ///< when it first ticked: no two agents of a node start together
   std::uint64_t sequence_ = 0;
   std::optional<fleet::NodeReport> last_report_;

@@ -4,25 +4,31 @@
 
 namespace tessera::control {
 
-bool ReportOrder::fresh(fleet::NodeIndex node, const fleet::NodeReport& report) const {
-  if (report.sequence == 0 || node.value() >= nodes_.size()) return true;
-  const auto& heard = nodes_[node.value()];
-  const Session session{report.boot, report.session};
-  const auto known = std::ranges::find(heard.sessions, session);
-  if (known == heard.sessions.end()) return true;
-  return session == heard.sessions.back() && report.sequence > heard.sequence;
+bool ReportOrder::fresh(const fleet::NodeReport& report, std::uint64_t process) const {
+  if (report.sequence == 0) return true;
+  if (report.heard_process != process) return false;
+  const auto known = nodes_.find(report.node);
+  if (known == nodes_.end()) return true;
+  const auto& sessions = known->second;
+  const auto own =
+      std::ranges::find_if(sessions, [&](const Session& each) { return each.is_of(report); });
+  if (own == sessions.end()) return true;
+  const auto later = std::find_if(std::next(own), sessions.end(),
+                                  [](const Session& each) { return each.sequence > 0; });
+  return later == sessions.end() && report.sequence > own->sequence;
 }
 
-void ReportOrder::note(fleet::NodeIndex node, const fleet::NodeReport& report) {
+void ReportOrder::note(const fleet::NodeReport& report, std::uint64_t process) {
   if (report.sequence == 0) return;
-  if (node.value() >= nodes_.size()) nodes_.resize(node.value() + 1);
-  auto& heard = nodes_[node.value()];
-  Session session{report.boot, report.session};
-  if (heard.sessions.empty() || heard.sessions.back() != session) {
-    if (heard.sessions.size() == kRemembered) heard.sessions.erase(heard.sessions.begin());
-    heard.sessions.push_back(std::move(session));
+  const bool counts = fresh(report, process);
+  auto& sessions = nodes_[report.node];
+  auto own =
+      std::ranges::find_if(sessions, [&](const Session& each) { return each.is_of(report); });
+  if (own == sessions.end()) {
+    if (sessions.size() == kRemembered) sessions.erase(sessions.begin());
+    own = sessions.insert(sessions.end(), {report.boot, report.session, 0});
   }
-  heard.sequence = report.sequence;
+  if (counts) own->sequence = report.sequence;
 }
 
 }  // namespace tessera::control

@@ -135,11 +135,6 @@ void grant_waiting(State& state, Instant now, std::vector<Event>& events) {
   }
 }
 
-void take_note(State& state, const fleet::NodeReport& report) {
-  const auto node = *state.fleet().find_node(report.node);
-  if (state.report_order().fresh(node, report)) state.report_order().note(node, report);
-}
-
 }  // namespace
 
 base::Result<Record> step(State& state, const Command& command, const tenancy::Actor& actor,
@@ -149,7 +144,8 @@ base::Result<Record> step(State& state, const Command& command, const tenancy::A
   const Instant now = std::max(clock, state.last_change());
   auto decided = decide(state, command, actor, now, &state.rankings());
   if (!decided) return std::unexpected(decided.error());
-  if (const auto* report = std::get_if<Report>(&command)) take_note(state, report->report);
+  if (const auto* report = std::get_if<Report>(&command))
+    state.report_order().note(report->report, state.next_incarnation());
   Record record{state.revision(), now, actor, std::move(*decided)};
   for (const auto& event : record.events) state.apply(event, now);
   go_on(state, now, record.events);

@@ -20,7 +20,8 @@ SlicePhase wanted(const State& state, const fleet::Slice& slice) {
 
 fleet::NodeTarget target_of(const State& state, fleet::NodeIndex index) {
   const auto& node = state.fleet().node(index);
-  fleet::NodeTarget target{node.name, state.revision(), {}, state.incarnation()};
+  fleet::NodeTarget target{
+      node.name, state.revision(), {}, state.incarnation(), state.next_incarnation()};
   for (const auto gpu_index : node.gpus) {
     const auto& gpu = state.fleet().gpu(gpu_index);
     fleet::GpuTarget wanted_gpu{.number = gpu.number, .uuid = gpu.uuid};

@@ -45,6 +45,7 @@ struct NodeTarget {
   std::uint64_t revision = 0;  ///< of the state it was taken from; grows
   std::vector<GpuTarget> gpus;
   std::uint64_t incarnation = 0;  ///< of the same state
+  std::uint64_t process = 0;      ///< of the control plane, that says so; repeated in reports
 
   Moment moment() const { return {incarnation, revision}; }
 };
@@ -86,6 +87,7 @@ struct NodeReport {
   std::uint64_t target_incarnation = 0;  ///< of the same target
   LeaseId highest_lease;                 ///< of the target's, and of those whose programs run
   std::uint64_t session = 0;             ///< tells the agent process from others on this node
+  std::uint64_t heard_process = 0;       ///< of the control plane, that it heard from last; 0: none
 
   Moment answers() const { return {target_incarnation, target_revision}; }
 };

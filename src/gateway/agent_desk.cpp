@@ -70,8 +70,10 @@ base::Result<fleet::NodeTarget> AgentDesk::current(const std::string& node) {
 }
 
 void AgentDesk::answer(const std::shared_ptr<Exchange>& exchange, const std::string& node,
-                       fleet::Moment since, std::chrono::milliseconds wait) {
-  if (wait.count() > 0) {
+                       fleet::Moment since, std::uint64_t heard, std::chrono::milliseconds wait) {
+  const auto process =
+      engine_.read([](const control::State& state) { return state.next_incarnation(); });
+  if (wait.count() > 0 && heard == process) {
     // Wait first, look then: a change in between is not missed.
     {
       const std::lock_guard lock(waiting_mutex_);
@@ -83,7 +85,7 @@ void AgentDesk::answer(const std::shared_ptr<Exchange>& exchange, const std::str
       std::erase_if(waiting, [](const Waiting& one) { return one.exchange->answered(); });
       waiting.push_back({exchange, since});
     }
-    exchange->after(wait, [this, exchange, node] { answer(exchange, node, {}, {}); });
+    exchange->after(wait, [this, exchange, node] { answer(exchange, node, {}, {}, {}); });
     return recheck(node);
   }
   if (exchange->answered()) return;

@@ -28,9 +28,10 @@ class AgentDesk {
   AgentDesk& operator=(const AgentDesk&) = delete;
 
   /// Answers `exchange` with the NodeTarget of `node` once it is newer than `since`, at the latest
-  /// after `wait`.
+  /// after `wait`; at once where `heard` is not the control plane's present process, because what
+  /// the agent says does not count until it knows that one.
   void answer(const std::shared_ptr<Exchange>& exchange, const std::string& node,
-              fleet::Moment since, std::chrono::milliseconds wait);
+              fleet::Moment since, std::uint64_t heard, std::chrono::milliseconds wait);
   /// Answers all who wait, kUnavailable.
   void stop();
 

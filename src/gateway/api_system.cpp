@@ -95,12 +95,13 @@ void Api::report(const CallPtr& call) {
                          "node",
                          {}});
   const auto incarnation = report->target_incarnation;
+  const auto heard = report->heard_process;
   service::Ask ask{control::Report{std::move(*report)}, call->actor, {}};
   const fleet::Moment known{incarnation, since->value_or(0)};
-  engine_.ask(std::move(ask), [this, call, node, known, wait](service::Answer answer) {
+  engine_.ask(std::move(ask), [this, call, node, known, heard, wait](service::Answer answer) {
     if (!answer) return call->refuse(answer.error());
-    call->exchange->after({}, [this, call, node, known, wait] {
-      agent_desk_.answer(call->exchange, node, known, wait);
+    call->exchange->after({}, [this, call, node, known, heard, wait] {
+      agent_desk_.answer(call->exchange, node, known, heard, wait);
     });
   });
 }

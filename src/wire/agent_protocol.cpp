@@ -179,6 +179,7 @@ Json encode(const NodeReport& report) {
           {"targetIncarnation", report.target_incarnation},
           {"targetRevision", report.target_revision},
           {"highestLease", report.highest_lease.value()},
+          {"heardProcess", report.heard_process},
           {"gpus", encode_all(report.gpus)}};
 }
 
@@ -186,6 +187,7 @@ Json encode(const NodeTarget& target) {
   return {{"node", target.node},
           {"incarnation", target.incarnation},
           {"revision", target.revision},
+          {"process", target.process},
           {"gpus", encode_all(target.gpus)}};
 }
 
@@ -200,6 +202,7 @@ base::Result<NodeReport> decode_report(std::string_view json, Limits limits) {
     std::uint64_t highest_lease = 0;
     fields.whole("highestLease", 0, kLargestSerial, highest_lease, kRequired);
     report.highest_lease = LeaseId(highest_lease);
+    fields.whole("heardProcess", 0, kLargestSerial, report.heard_process, kRequired);
     read_list(fields, "gpus", report.gpus, read_gpu_report);
   });
 }
@@ -209,6 +212,7 @@ base::Result<NodeTarget> decode_target(std::string_view json, Limits limits) {
     fields.name("node", target.node, kRequired);
     fields.whole("incarnation", 0, kLargestSerial, target.incarnation, kRequired);
     fields.whole("revision", 0, kLargestSerial, target.revision, kRequired);
+    fields.whole("process", 0, kLargestSerial, target.process, kRequired);
     read_list(fields, "gpus", target.gpus, read_gpu_target);
   });
 }

@@ -14,6 +14,7 @@ NodeTarget some_target() {
   target.node = "node-1";
   target.revision = 77;
   target.incarnation = 1'767'225'600'000;
+  target.process = 1'767'225'600'001;
   const auto slice = [](SliceShape shape, std::uint64_t generation, SlicePhase phase) {
     TargetSlice made;
     made.shape = shape;
@@ -42,6 +43,7 @@ NodeReport some_report() {
   report.sequence = 12;
   report.target_revision = 77;
   report.target_incarnation = 1'767'225'600'000;
+  report.heard_process = 1'767'225'600'001;
   report.highest_lease = LeaseId(9);
   GpuReport gpu;
   gpu.number = 3;
