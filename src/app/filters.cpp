@@ -63,9 +63,12 @@ bool passes(const Json& object, const Filters& filters) {
       is(filters.team, {"spec.team"}) || std::ranges::any_of(slices, [&](const Json& slice) {
         return text_at(slice, "team") == filters.team;
       });
-  return team && is(filters.state, {"status.state", "status.phase"}) &&
+  const Json nodes = object.value("status", Json::object()).value("nodes", Json::array());
+  const bool node =
+      is(filters.node, {"spec.node", "status.node"}) ||
+      std::ranges::any_of(nodes, [&](const Json& name) { return name == filters.node; });
+  return team && node && is(filters.state, {"status.state", "status.phase"}) &&
          is(filters.pool, {"spec.pool", "status.pool"}) &&
-         is(filters.node, {"spec.node", "status.node"}) &&
          is(filters.tier, {"spec.tier", "status.tier"});
 }
 

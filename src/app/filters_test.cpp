@@ -29,6 +29,12 @@ TEST(Filters, AGpuIsATeamsWhereOneOfItsSlicesIs) {
   EXPECT_FALSE(passes(gpu, {.team = "speech"}));
 }
 
+TEST(Filters, AGangIsOnAllItsNodes) {
+  const Json gang = {{"status", {{"node", "board-1"}, {"nodes", {"board-1", "board-2"}}}}};
+  EXPECT_TRUE(passes(gang, {.node = "board-2"}));
+  EXPECT_FALSE(passes(gang, {.node = "board-3"}));
+}
+
 TEST(Filters, AStateIsOneOfTheKinds) {
   EXPECT_TRUE(check_state("requests", ""));
   EXPECT_TRUE(check_state("requests", "pending-approval"));

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <set>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "base/quantity.h"
 
@@ -157,10 +157,19 @@ std::string profiles_words(const Json& slices) {
 
 std::string place_words(const Json& slices) {
   if (slices.empty()) return "-";
-  const auto gpu = text_at(slices[0], "gpu");
-  const bool one =
-      std::ranges::all_of(slices, [&](const Json& slice) { return text_at(slice, "gpu") == gpu; });
-  return one ? gpu : gpu.substr(0, gpu.rfind('/'));
+  constexpr std::size_t kNamed = 3;
+  std::vector<std::string> gpus, nodes;
+  const auto add = [](std::vector<std::string>& names, std::string name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+  };
+  for (const auto& slice : slices) {
+    const auto gpu = text_at(slice, "gpu");
+    add(gpus, gpu);
+    add(nodes, gpu.substr(0, gpu.rfind('/')));
+  }
+  if (gpus.size() == 1) return gpus.front();
+  return nodes.size() > kNamed ? std::to_string(nodes.size()) + " nodes"
+                               : fmt::format("{}", fmt::join(nodes, ", "));
 }
 
 std::string slices_words(const Json& slices) {

@@ -35,8 +35,8 @@ std::string moment_words(std::string_view instant, base::Instant now);
 
 /// What a request asks for: "2 x 10GB partition".
 std::string want_words(const wire::Json& request);
-/// Slices and where they are: "1g.10gb on node-1/0", "8 x whole on node-2"; "-" for none. All
-/// slices of a lease are of one kind and on one node.
+/// Slices and where they are: "1g.10gb on node-1/0", "8 x whole on node-2", "16 x whole on node-1,
+/// node-2"; "-" for none. All slices of a lease are of one kind.
 std::string slices_words(const wire::Json& slices);
 /// The kind alone: "8 x whole".
 std::string profiles_words(const wire::Json& slices);

@@ -64,6 +64,9 @@ TEST(Words, SlicesOfOneLease) {
   EXPECT_EQ(slices_words(Json::array({slice("a/0")})), "whole on a/0");
   EXPECT_EQ(slices_words(Json::array({slice("a/0"), slice("a/1")})), "2 x whole on a");
   EXPECT_EQ(slices_words(Json::array({slice("a/0"), slice("a/0")})), "2 x whole on a/0");
+  EXPECT_EQ(slices_words(Json::array({slice("a/0"), slice("b/0")})), "2 x whole on a, b");
+  EXPECT_EQ(slices_words(Json::array({slice("a/0"), slice("b/0"), slice("c/0"), slice("d/0")})),
+            "4 x whole on 4 nodes");
   EXPECT_EQ(slices_words(Json::array()), "-");
 }
 

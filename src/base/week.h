@@ -24,7 +24,7 @@ WeekTime week_time_of(Instant instant);
 /// The first such moment that is not before `now`.
 Instant next(WeekTime time, Instant now);
 
-/// A part of every week; it may go past midnight, and lasts more than nothing and at most a day.
+/// A part of every week; it may go past midnight, and lasts more than nothing and less than a day.
 struct WeekWindow {
   WeekTime opens;
   Duration length{};

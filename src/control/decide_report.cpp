@@ -259,7 +259,7 @@ base::Result<void> check_numbers(const State& state, const fleet::NodeReport& re
 Decision decide_report(const State& state, const Report& command, Instant now) {
   const auto node = state.fleet().find_node(command.report.node);
   if (!node) return unknown("node", command.report.node);
-  if (!state.report_order().fresh(*node, command.report)) return Events{};
+  if (!state.report_order().fresh(command.report, state.next_incarnation())) return Events{};
   if (const auto sane = check_numbers(state, command.report, now); !sane)
     return std::unexpected(sane.error());
   return ReportReader(state, *node, command.report, now).read();
@@ -270,12 +270,12 @@ Decision decide_silent(const State& state, const NodeSilent& command) {
   if (!node) return unknown("node", command.node);
   if (state.fleet().node(*node).phase != fleet::NodePhase::kReady) return Events{};
   Events events{NodeLost{*node}};
-  // Whoever has its slice keeps it, but nobody should wait for one that a lost node may never
-  // make.
+  // Whoever has all its slices keeps them, but nobody should wait for what a lost node may never
+  // make, or be let in where a part is out of reach.
   std::set<LeaseId> waiting;
   for (const auto gpu : state.fleet().node(*node).gpus)
     for (const auto& slice : state.fleet().gpu(gpu).slices)
-      if (slice.phase == SlicePhase::kPreparing) waiting.insert(slice.holder);
+      if (slice.holder.valid()) waiting.insert(slice.holder);
   for (const auto id : waiting)
     if (state.find(id)->state == request::LeaseState::kProvisioning)
       events.push_back(LeaseEnding{

@@ -37,18 +37,19 @@ Asked asked_by(const request::Request& request) {
   switch (request.state) {
     case RequestState::kApproved:
     case RequestState::kQueued:
-      asked.level.waiting = request.need.count;
+      asked.level.waiting = request.need.slices();
       break;
     case RequestState::kProvisioning:
     case RequestState::kActive:
     case RequestState::kExpiring:
-      asked.level.held = request.need.count;
+      asked.level.held = request.need.slices();
       break;
     default:
       return asked;
   }
   const auto& need = request.need;
   asked.shape = {request.tier, need.memory, need.compute, need.sms, need.pool, need.models};
+  std::ranges::sort(asked.shape.models);  // in whatever order they were named
   return asked;
 }
 

@@ -69,6 +69,8 @@ struct DemandSeries {
 ///    least in all these hours, whose series is added to other(): a flood of odd sizes costs the
 ///    rarest of the usual ones its past, and no more.
 /// 3. An event costs the logarithm of the number of shapes, and once an hour a step per series.
+/// Only
+///    a new shape looks at all series.
 class DemandHistory {
  public:
   static constexpr std::size_t kShapes = 64;

@@ -185,7 +185,7 @@ struct Recount {
         const auto& [id, need] = std::tie(submitted->request.id, submitted->request.need);
         lives[id] = {
             {submitted->request.tier, need.memory, need.compute, need.sms, need.pool, need.models},
-            need.count,
+            need.slices(),
             submitted->request.state != request::RequestState::kPendingApproval};
       } else if (const auto* moved = std::get_if<RequestMoved>(&event)) {
         lives[moved->request].asks = moved->state == request::RequestState::kQueued;
@@ -221,7 +221,8 @@ TEST_F(ForecastPlan, AgreesWithTheJournal) {
           submit({.memory = base::MiB(1024 * (5 + 9 * static_cast<int>(random.below(4)))),
                   .isolation = catalog::Isolation::kPartition,
                   .count = 1 + static_cast<int>(random.below(2)),
-                  .duration = std::chrono::hours(1 + random.below(30))}));
+                  .duration = std::chrono::hours(1 + random.below(30)),
+                  .nodes = random.chance(1, 6) ? 2 : 1}));
     } else {
       (void)run(Cancel{made[random.below(made.size())]});
     }

@@ -33,6 +33,13 @@ TEST_F(Gang, IsActiveOnceAllItsPartsAreReady) {
   EXPECT_EQ(request(id).state, RequestState::kActive);
 }
 
+TEST_F(Gang, WaitsForOtherNodesWhereOneThatWasReadyIsLost) {
+  const auto id = submit(pair_);
+  work("node-1");
+  ok(NodeSilent{"node-1"});
+  EXPECT_EQ(request(id).state, RequestState::kQueued);
+}
+
 TEST_F(Gang, HoldsNothingWhileAPartOfItIsLacking) {
   const auto blocking = submit({.isolation = catalog::Isolation::kDedicated, .count = 2});
   const auto gang = submit(pair_);

@@ -125,10 +125,8 @@ class TierMatch {
       const auto given = tier_.isolation_with(technology);
       if (!given || *given < need_.isolation || !pool.offers(technology)) continue;
       isolation_met_ = true;
-      if (need_.linked() && technology != Technology::kWhole) {
-        no_link_ = true;  // what a GPU is divided into cannot use its links
-        continue;
-      }
+      // What a GPU is divided into cannot use its links.
+      if (need_.linked() && technology != Technology::kWhole) continue;
       Candidate candidate{.pool = index, .technology = technology};
       switch (technology) {
         case Technology::kMig:
@@ -341,6 +339,11 @@ struct Misfit {
                   "it takes more than the limit of team " + world.team.name +
                       ", even if the team held nothing else",
                   "spec", "ask for less, or have the quota raised");
+    if (need.linked() && largest.where.empty())
+      return fail(
+          Reason::kNeverFits,
+          "NVLink is for whole GPUs, and no tier here lends team " + world.team.name + " any",
+          "spec.nvlink", "ask with nvlink: preferred");
     if (largest.memory < need.memory)
       return fail(Reason::kNeverFits,
                   "no slice here has " + base::to_string(need.memory) + ": the largest is " +
