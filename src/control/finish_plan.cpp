@@ -1,4 +1,5 @@
 #include <bit>
+#include <deque>
 #include <set>
 
 #include "base/check.h"
@@ -88,17 +89,46 @@ class Finisher {
         touch(entry);
         touch(goal);
       } else if (step.kind == planning::StepKind::kStop) {
-        stopped_.push_back(seats_.at(from));
-        seats_.erase(from);
+        stop(from, model_of(step.gpus));
+        touch(entry);
       } else if (step.kind == planning::StepKind::kStart) {
-        CHECK(!stopped_.empty());
-        seats_.emplace(from, stopped_.back());
-        stopped_.pop_back();
+        start(from, model_of(step.gpus));
+        touch(entry);
       }
     }
   }
 
   using Seat = std::pair<GpuIndex, catalog::InstanceIndex>;
+
+  planning::Kind kind_at(ModelIndex model, catalog::InstanceIndex instance) const {
+    return {model, draft_.catalog.model(model).layouts.instance(instance).profile};
+  }
+
+  void stop(Seat from, ModelIndex model) {
+    const auto seat = seats_.find(from);
+    CHECK(seat != seats_.end());
+    plan_.moves.push_back({.lease = seat->second,
+                           .from = from.first,
+                           .from_instance = from.second,
+                           .to = from.first,
+                           .to_instance = from.second,
+                           .kind = MoveKind::kStop});
+    stopped_[kind_at(model, from.second)].push_back(plan_.moves.back());
+    seats_.erase(seat);
+  }
+
+  /// Of those stopped that it could be, the one that has been down longest.
+  void start(Seat to, ModelIndex model) {
+    auto& waiting = stopped_[kind_at(model, to.second)];
+    CHECK(!waiting.empty());
+    auto begun = waiting.front();
+    waiting.pop_front();
+    begun.kind = MoveKind::kStart;
+    begun.to = to.first;
+    begun.to_instance = to.second;
+    CHECK(seats_.emplace(to, begun.lease).second);
+    plan_.moves.push_back(begun);
+  }
 
   void move(Seat from, Seat to) {
     const auto seat = seats_.find(from);
@@ -152,8 +182,8 @@ class Finisher {
 
   const Draft& draft_;
   const planning::Plan& solution_;
-  std::map<Seat, LeaseId> seats_;  ///< where the leases are by now
-  std::vector<LeaseId> stopped_;
+  std::map<Seat, LeaseId> seats_;                              ///< where the leases are by now
+  std::map<planning::Kind, std::deque<PlannedMove>> stopped_;  ///< oldest first
   std::map<GpuIndex, PlannedGpu> gpus_;
   std::set<GpuIndex> touched_;
   Plan plan_;

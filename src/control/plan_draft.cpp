@@ -57,7 +57,11 @@ Pools pools_of(const State& state, const std::string& only) {
 class Drafter {
  public:
   Drafter(const State& state, const PlanWish& wish)
-      : state_(state), wish_(wish), pools_(pools_of(state, wish.pool)), draft_(pools_.catalog) {}
+      : state_(state),
+        wish_(wish),
+        now_(std::max(wish.now, state.last_change())),
+        pools_(pools_of(state, wish.pool)),
+        draft_(pools_.catalog) {}
 
   base::Result<Draft> run() {
     if (!wish_.pool.empty() && !state_.fleet().find_pool(wish_.pool))
@@ -135,7 +139,7 @@ class Drafter {
     const bool host = lease->cpu.count() > 0 || lease->host_memory.count() > 0;
     const auto* tier = state_.find_tier(lease->tier);
     return own && settled && !lease->arriving && !(host && hosts_counted_) && tier != nullptr &&
-           tier->movable;
+           tier->movable && now_ >= lease->activated + tier->min_runtime;
   }
 
   /// Sets the last empty GPUs of each pool aside, as many as every pool has.
@@ -231,8 +235,7 @@ class Drafter {
 
   /// What is expected beyond what is held and what waits, one demand for each tier and size.
   void add_expected() {
-    const auto now = std::max(wish_.now, state_.last_change());
-    auto made = forecast(state_.history(), *wish_.forecast, now, wish_.waiting);
+    auto made = forecast(state_.history(), *wish_.forecast, now_, wish_.waiting);
     for (auto& line : made.lines) {
       line.more = std::min(line.more, kMostExpected);
       if (line.more == 0) continue;
@@ -313,6 +316,7 @@ class Drafter {
 
   const State& state_;
   const PlanWish& wish_;
+  Instant now_;
   Pools pools_;
   Draft draft_;
   std::vector<planning::GpuState> states_;  ///< by entry

@@ -43,13 +43,13 @@ struct PlanWish {
   std::uint32_t max_parallel = 8;  ///< moves at the same moment; 0: any number
   std::string pool;                ///< only this one; empty: all
   std::optional<ForecastWish> forecast;  ///< also serve what is expected by then
-  Instant now{};                         ///< when is asked, for the forecast
+  Instant now{};                         ///< when is asked
 };
 
 /// A pool is a model of its own here: a lease moves within its pool, whatever else is of the same
 /// make. Left as they are: GPUs that are away, held back by a plan or not divided by MIG. Pinned
-/// are slices that are not in use, leases of several slices or with a part of a counted host, and
-/// those of tiers that are not movable.
+/// are slices that are not in use, leases of several slices or with a part of a counted host, those
+/// of tiers that are not movable, and those that have not yet run for their tier's least time.
 struct Draft {
   explicit Draft(catalog::Catalog made) : catalog(std::move(made)) {}
 

@@ -47,12 +47,30 @@ Violation check_arrivals(const State& state, const Plan* plan) {
   return std::nullopt;
 }
 
+/// Whom a plan has stopped, it was allowed to, and it knows where that one's request is.
+Violation check_restarts(const State& state, const Plan& plan) {
+  for (const auto& move : plan.moves) {
+    const auto label = "lease-" + std::to_string(move.lease.value());
+    const bool begun = move.phase == MovePhase::kSwitched || move.phase == MovePhase::kDone;
+    if (move.kind == MoveKind::kStop && begun && !plan.may_restart)
+      return label + " was stopped, and nobody agreed to that";
+    if (!homeless(plan, move)) continue;
+    const auto* request = state.find(move.request);
+    if (request == nullptr || request->state != request::RequestState::kQueued)
+      return label + " was stopped, and its request does not wait";
+    if (!state.owes(ended_last(move))) return label + " was stopped, and its quota is not kept";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Violation PlanKeepsItsWord::check(const State& state, const Record& record) {
   const auto* plan = state.applying();
   if (plan == nullptr && record.revision % 16 != 0) return std::nullopt;
   if (auto broken = check_marks(state, plan)) return broken;
+  if (plan != nullptr)
+    if (auto broken = check_restarts(state, *plan)) return broken;
   return check_arrivals(state, plan);
 }
 

@@ -63,12 +63,15 @@ class Books {
     request::Lease lease;
     bool ending = false;
     bool ended = false;
+    base::Instant activated{};
+    std::optional<base::Instant> stop_not_before;  ///< its holder was told so
     std::optional<request::LeasedSlice> arriving;  ///< being prepared for it elsewhere
     std::vector<request::LeasedSlice> leaving;     ///< given up, not yet verified free
   };
   struct PlanPage {
     control::Plan plan;
     bool applying = false;
+    bool may_restart = false;
   };
 
   const catalog::Catalog& catalog_;
