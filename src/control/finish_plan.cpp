@@ -28,6 +28,7 @@ class Finisher {
         set_target(entry_at(assignment.gpus, i), assignment.target);
     for (const auto& step : solution_.change.steps) follow(step);
     serve();
+    serve_several();
     for (const auto& [gpu, planned] : gpus_)
       if (touched_.contains(gpu) || planned.before != planned.after) plan_.gpus.push_back(planned);
     return std::move(plan_);
@@ -162,6 +163,33 @@ class Finisher {
     }
   }
 
+  /// Each has the seats that were booked for it. What all of them are worth is part of what is
+  /// served, and known from the start.
+  void serve_several() {
+    for (const auto& several : draft_.several) {
+      const bool served = !several.seats.empty();
+      auto line = std::ranges::find(plan_.demands, several.text, &PlannedDemand::text);
+      if (line == plan_.demands.end())
+        line = plan_.demands.insert(line, PlannedDemand{several.text, 0, 0});
+      ++line->count;
+      if (!served) continue;
+      ++line->served;
+      PlannedGrant grant{several.request,
+                         several.seats.front().gpu,
+                         several.seats.front().instance,
+                         {several.seats.begin() + 1, several.seats.end()}};
+      for (const auto& seat : several.seats) touched_.insert(seat.gpu);
+      plan_.grants.insert(plan_.grants.begin(), std::move(grant));
+      const auto value = several.count * planning::kUnit;
+      plan_.figures.served += value;
+      plan_.figures.served_bound += value;
+    }
+    if (!draft_.several.empty())
+      plan_.notes.push_back(
+          "requests for several slices are placed first, one after the other, where each displaces "
+          "least; the bounds are for everything else around them");
+  }
+
   std::map<planning::Kind, std::vector<Seat>> free_places() const {
     std::map<planning::Kind, std::vector<Seat>> places;
     for (const auto& assignment : solution_.layouts) {
@@ -170,7 +198,8 @@ class Finisher {
       const auto& layouts = draft_.catalog.model(model).layouts;
       for (std::int64_t i = assignment.gpus.count; i-- > 0;) {
         const auto gpu = entry_at(assignment.gpus, i).gpu;
-        for (Layout rest = assignment.target & ~state.pinned; rest != 0; rest &= rest - 1) {
+        const Layout others = assignment.target & ~state.pinned & ~state.booked;
+        for (Layout rest = others; rest != 0; rest &= rest - 1) {
           const auto instance = only(rest);
           if (!seats_.contains({gpu, instance}))
             places[{model, layouts.instance(instance).profile}].emplace_back(gpu, instance);

@@ -64,12 +64,12 @@ bool is_free(const State& state, const Seat& seat) {
   return (addable & catalog::bit(seat.instance)) != 0;
 }
 
-namespace {
-
 bool host_has_room(const fleet::Node& node, const request::Need& need) {
   return (node.cpu.count() == 0 || node.cpu_used + need.cpu <= node.cpu) &&
          (node.memory.count() == 0 || node.memory_used + need.host_memory <= node.memory);
 }
+
+namespace {
 
 /// What the seats are, by GPU; nothing where they cannot be held together, or are of several
 /// profiles.

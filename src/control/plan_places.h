@@ -29,6 +29,8 @@ std::vector<Retired> in_the_way(const State& state, GpuIndex index, catalog::Lay
 /// Is this place of the GPU held by nobody, nor any part of it?
 bool is_free(const State& state, const Seat& seat);
 
+bool host_has_room(const fleet::Node& node, const request::Need& need);
+
 /// The places as a grant for a request that waits, if its team may have them: all of one profile,
 /// as many as it asked for. `world` is of its team. Whether the GPUs take requests is the caller's
 /// to know.

@@ -38,12 +38,13 @@ class Search {
         program_(problem, model, *solver_) {
     for (const Want& want : model_.wants) best_.bound.served += want.value * want.count;
     offer(as_it_stands(problem, model));
+    // Columns are taken in where prices call for them, and there are no prices without a choice.
+    if (!found()) program_.take_all();
   }
 
   /// The most that can be served, and a proof of it; the levels below do not matter.
   std::int64_t most_served() {
-    // The pinned slices alone hold too few leases to begin with.
-    program_.take_all();
+    if (best_.bound.served == 0) return 0;
     settle(Level::kServed);
     return best_.bound.served;
   }
@@ -52,15 +53,17 @@ class Search {
   Optimum run(std::int64_t most_served) {
     best_.bound.served = std::min(best_.bound.served, most_served);
     if (!aim_at_bounds() && reach_served() && settle(Level::kMoved)) settle(Level::kChanged);
-    best_.proven = best_.score == best_.bound;
+    best_.proven = found() && best_.score == best_.bound;
     return std::move(best_);
   }
 
  private:
+  bool found() const { return !best_.choice.gpus.empty(); }
+
   void offer(Choice choice) {
     Score score;
     if (!score_of(problem_, model_, choice, score)) return;
-    if (!best_.choice.gpus.empty() && !score.better_than(best_.score)) return;
+    if (found() && !score.better_than(best_.score)) return;
     best_.choice = std::move(choice);
     best_.score = score;
   }
@@ -87,13 +90,14 @@ class Search {
     offer(changed->choice);
     const Score aim{best_.bound.served, std::max<std::int64_t>(moved->bound, 0),
                     std::max<std::int64_t>(changed->bound, 0)};
-    if (best_.score != aim) offer(program_.branch(Level::kChanged, Half(patience_)).choice);
+    if (!found() || best_.score != aim)
+      offer(program_.branch(Level::kChanged, Half(patience_)).choice);
     // Bounds of later levels hold for what earlier levels have really reached only.
     if (best_.score.served != aim.served) return false;
     best_.bound.moved = aim.moved;
     if (best_.score.moved != aim.moved) return false;
     best_.bound.changed = aim.changed;
-    return best_.score == aim;
+    return found() && best_.score == aim;
   }
 
   /// Looks for a choice that serves the most. True: best_ is one.
@@ -136,7 +140,7 @@ class Search {
   }
 
   bool met(Level level) const {
-    return value_of(best_.score, level) == value_of(best_.bound, level);
+    return found() && value_of(best_.score, level) == value_of(best_.bound, level);
   }
 
   const Problem& problem_;

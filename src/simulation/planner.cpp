@@ -107,15 +107,13 @@ void Planner::think() {
   if (calm_) return;
   agenda_.after(seconds(100 + random_.below(400)), [this] { think(); });
   if (!control_.up()) return;
-  const auto draft = control::draft_plan(control_.state(), random_wish());
+  auto draft = control::draft_plan(control_.state(), random_wish());
   if (!draft) return;
   const auto plan =
       random_.chance(1, 2)
           ? random_moves(*draft)
-          : control::finish_plan(*draft,
-                                 planning::make_plan(draft->problem, draft->catalog,
-                                                     solver::make_coin_solver, Endless()),
-                                 {});
+          : control::finish_plan(
+                *draft, control::solve_draft(*draft, solver::make_coin_solver, Endless()), {});
   const auto delay = random_.chance(3, 4) ? Duration{} : seconds(random_.below(60));
   agenda_.after(delay, [this, plan] { put(plan); });
 }
