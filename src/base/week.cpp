@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 constexpr std::array<std::string_view, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 constexpr std::int32_t kDay = 24 * 60;
-constexpr std::int32_t kWeek = 7 * kDay;
+constexpr std::int32_t kMinutesOfWeek = 7 * kDay;
 /// The epoch was a Thursday.
 constexpr std::int32_t kEpoch = 4 * kDay;
 
@@ -65,13 +65,13 @@ std::string to_string(WeekTime time) {
 
 WeekTime week_time_of(Instant instant) {
   const auto minutes = std::chrono::floor<std::chrono::minutes>(instant).time_since_epoch().count();
-  const auto minute = (minutes + kEpoch) % kWeek;
-  return {static_cast<std::int32_t>(minute < 0 ? minute + kWeek : minute)};
+  const auto minute = (minutes + kEpoch) % kMinutesOfWeek;
+  return {static_cast<std::int32_t>(minute < 0 ? minute + kMinutesOfWeek : minute)};
 }
 
 Instant next(WeekTime time, Instant now) {
   const Instant minute = std::chrono::ceil<std::chrono::minutes>(now);
-  const auto ahead = (time.minute - week_time_of(minute).minute + kWeek) % kWeek;
+  const auto ahead = (time.minute - week_time_of(minute).minute + kMinutesOfWeek) % kMinutesOfWeek;
   return minute + std::chrono::minutes(ahead);
 }
 

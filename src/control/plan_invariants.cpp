@@ -32,7 +32,8 @@ Violation check_arrivals(const State& state, const Plan* plan) {
   std::set<LeaseId> prepared;
   if (plan != nullptr)
     for (const auto& move : plan->moves)
-      if (move.phase == MovePhase::kPreparing && !prepared.insert(move.lease).second)
+      if (move.kind == MoveKind::kMove && move.phase == MovePhase::kPreparing &&
+          !prepared.insert(move.lease).second)
         return "lease-" + std::to_string(move.lease.value()) + " moves to two places";
   std::size_t arriving = 0;
   for (const auto& [id, lease] : state.leases()) {

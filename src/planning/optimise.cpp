@@ -52,7 +52,10 @@ class Search {
   /// `most_served`: proven elsewhere.
   Optimum run(std::int64_t most_served) {
     best_.bound.served = std::min(best_.bound.served, most_served);
-    if (!aim_at_bounds() && reach_served() && settle(Level::kMoved)) settle(Level::kChanged);
+    if (!aim_at_bounds() && reach_served()) {
+      if (served_prices_) program_.limit(Level::kServed, *served_prices_, -best_.score.served);
+      if (settle(Level::kMoved)) settle(Level::kChanged);
+    }
     best_.proven = found() && best_.score == best_.bound;
     return std::move(best_);
   }
@@ -79,6 +82,7 @@ class Search {
     const auto served = program_.relax(Level::kServed, patience_);
     if (!served) return false;
     best_.bound.served = std::min(best_.bound.served, -served->bound);
+    served_prices_ = served->prices;
     offer(served->choice);
     program_.settle_served(std::min(-served->reached, best_.bound.served));
     const auto moved = program_.relax(Level::kMoved, patience_);
@@ -112,7 +116,8 @@ class Search {
     return true;
   }
 
-  /// Branches on one level. True: its optimum is known, and best_ has it.
+  /// Branches on one level. True: its optimum is known, and best_ has it. What no choice can have
+  /// that is as good is left out before each attempt, and for the levels below.
   bool settle(Level level) {
     if (level == Level::kMoved) program_.settle_moved_freely();
     if (level == Level::kChanged) program_.settle_moved(best_.score.moved);
@@ -120,16 +125,26 @@ class Search {
     if (!relaxed) return false;
     raise_bound(level, relaxed->bound);
     offer(relaxed->choice);
-    if (!met(level)) offer(program_.branch(level, Half(patience_)).choice);
     if (!met(level)) {
-      program_.take_near(level, relaxed->prices, value_of(best_.score, level) - relaxed->bound);
+      limit(level, relaxed->prices);
+      offer(program_.branch(level, Half(patience_)).choice);
+    }
+    if (!met(level)) {
+      limit(level, relaxed->prices);
+      program_.take_all();
       const auto whole = program_.branch(level, patience_);
       offer(whole.choice);
       // With every target that could be part of a better choice, this bound holds for all.
-      if (whole.outcome != Outcome::kInfeasible)
+      if (whole.outcome != Outcome::kInfeasible && found())
         raise_bound(level, std::min(whole.bound, value_of(best_.score, level)));
     }
+    if (met(level)) limit(level, relaxed->prices);
     return met(level);
+  }
+
+  /// Of this level only what is as good as the best choice so far is of interest.
+  void limit(Level level, const Prices& prices) {
+    if (found()) program_.limit(level, prices, value_of(best_.score, level));
   }
 
   void raise_bound(Level level, std::int64_t cost) {
@@ -148,6 +163,7 @@ class Search {
   const Patience& patience_;
   std::unique_ptr<Solver> solver_;
   Program program_;
+  std::optional<Prices> served_prices_;
   Optimum best_;
 };
 

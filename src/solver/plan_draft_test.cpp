@@ -145,7 +145,9 @@ TEST_F(PlanDraftTest, ALeaseOfSeveralSlicesStaysAndOneThatCannotBeServedMovesNob
   submit(70);
   work_all();
   const auto made = plan_for({});
-  if (request(waits).state == RequestState::kQueued) EXPECT_TRUE(made.moves.empty());
+  if (request(waits).state == RequestState::kQueued) {
+    EXPECT_TRUE(made.moves.empty());
+  }
   for (const auto& move : made.moves) EXPECT_NE(move.lease, lease_of(pair).id);
   EXPECT_EQ(lease_of(pair).slices.size(), before.size());
 }
