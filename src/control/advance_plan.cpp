@@ -113,7 +113,8 @@ std::vector<GpuIndex> finished_gpus(const State& state, const Plan& plan) {
       needed.insert({move.from, move.to});
   std::vector<GpuIndex> finished;
   for (const auto& planned : plan.gpus)
-    if (state.fleet().gpu(planned.gpu).changing && !needed.contains(planned.gpu))
+    if (const auto& gpu = state.fleet().gpu(planned.gpu);
+        gpu.node.valid() && gpu.changing && !needed.contains(planned.gpu))
       finished.push_back(planned.gpu);
   return finished;
 }

@@ -23,7 +23,7 @@ Violation check_marks(const State& state, const Plan* plan) {
   for (const auto& move : plan->moves)
     if (unfinished(move.phase))
       for (const auto index : {move.from, move.to})
-        if (!state.fleet().gpu(index).changing)
+        if (state.fleet().gpu(index).node.valid() && !state.fleet().gpu(index).changing)
           return state.fleet().gpu_name(index) + " was given back before its moves were done";
   return std::nullopt;
 }

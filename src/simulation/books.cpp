@@ -459,6 +459,7 @@ void Entry::operator()(const control::LeaseEnding& event) {
       break;
     case Reason::kPreempted:
       check_stop(page, event);
+      ++b_.restarted_;
       break;
     default:
       need(false, "a lease ended for no reason known");

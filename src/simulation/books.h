@@ -25,6 +25,7 @@ class Books {
 
   std::uint64_t granted() const { return granted_; }
   std::uint64_t moved() const { return moved_; }
+  std::uint64_t restarted() const { return restarted_; }
   /// A lease whose time was up before `before` and that nobody ended; empty if there is none.
   std::string overdue(base::Instant before) const;
 
@@ -87,7 +88,8 @@ class Books {
   std::set<std::pair<std::string, std::string>> keys_;  ///< (client, idempotency key) seen
   std::map<control::PlanId, PlanPage> plans_;
   std::uint64_t granted_ = 0;
-  std::uint64_t moved_ = 0;  ///< leases that changed over
+  std::uint64_t moved_ = 0;      ///< leases that changed over
+  std::uint64_t restarted_ = 0;  ///< leases that a plan stopped
 };
 
 }  // namespace tessera::simulation
