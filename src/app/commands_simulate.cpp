@@ -26,7 +26,8 @@ Json json_of(const simulation::Report& report) {
   Json json{{"seeds", report.seeds},    {"violations", report.violations},
             {"void", report.void_runs}, {"simulatedHours", report.simulated_hours},
             {"faults", Json::object()}, {"granted", report.granted},
-            {"moved", report.moved},    {"digest", report.digest}};
+            {"moved", report.moved},    {"restarted", report.restarted},
+            {"digest", report.digest}};
   for (const auto& [name, count] : report.faults) json["faults"][name] = count;
   if (report.first_violation)
     json["firstViolation"] = {{"seed", report.first_violation->seed},

@@ -20,6 +20,7 @@ struct NamedPlan {
   std::string name;
   bool dry_run = false;
   bool watch = false;
+  bool allow_restarts = false;
   std::string window;
   Format format = Format::kTable;
 };
@@ -120,7 +121,12 @@ void print_plan(const Json& plan) {
                place_text(one.at("to")), text_at(one, "state")});
   print_table(demand);
   print_table(gpus);
+  Table restarts({"RESTARTED", "TEAM", "FROM", "TO", "NOT BEFORE", "STATE"});
+  for (const Json& one : status.at("restarts"))
+    restarts.add({text_at(one, "lease"), text_at(one, "team"), place_text(one.at("from")),
+                  place_text(one.at("to")), text_at(one, "notBefore"), text_at(one, "state")});
   print_table(moves);
+  print_table(restarts);
   fmt::print(
       "Serves {} of at most {}, moves {} leases, changes {} GPUs, from revision {} in {} "
       "s. {}\n",
@@ -130,6 +136,11 @@ void print_plan(const Json& plan) {
   fmt::print("Steps: {} moves, {} leases parked at most, {} forced restarts.\n",
              status.at("moves").size(), status.at("peakExtra").dump(),
              status.at("forcedRestarts").dump());
+  if (!status.at("restarts").empty())
+    fmt::print(
+        "There is no room to move every lease: those in the last table are told, ended after "
+        "their tier's\nnotice and granted anew. Applying the plan takes --allow-restarts; with "
+        "--spare it may need none.\n");
   for (const Json& note : status.at("notes")) fmt::print("Note: {}.\n", note.get<std::string>());
 }
 
@@ -209,7 +220,9 @@ int follow(client::Connection& connection, Json plan, Format format) {
 int act(Program& program, const NamedPlan& options, std::string_view verb) {
   auto connection = program.connect();
   if (!connection) return refuse(connection.error());
-  const Json body = options.window.empty() ? Json::object() : Json{{"window", options.window}};
+  Json body = Json::object();
+  if (!options.window.empty()) body["window"] = options.window;
+  if (options.allow_restarts) body["allowRestarts"] = true;
   const auto answer = fetch(**connection, {.method = "POST",
                                            .target = target_of(options.name, verb, options.dry_run),
                                            .body = body.dump()});
@@ -239,7 +252,9 @@ int plan_from_server(Program& program, const ServerPlanOptions& options) {
   const auto name = text_at(*plan, "metadata.name");
   if (options.format == Format::kTable && !name.empty()) {
     fmt::print("Stored as {}.\n", name);
-    print_hint("next: tessera plan apply " + name + " --watch");
+    const bool restarts = !plan->at("status").at("restarts").empty();
+    print_hint("next: tessera plan apply " + name + (restarts ? " --allow-restarts" : "") +
+               " --watch");
   }
   return kDone;
 }
@@ -265,6 +280,8 @@ void add_server_plan_commands(Program& program, CLI::App& plan) {
       ->add_option("--window", options->window,
                    "Only in the next such time, in UTC: \"Sat 02:00-06:00\"")
       ->type_name("WHEN");
+  apply->add_flag("--allow-restarts", options->allow_restarts,
+                  "Agree to what `plan show` says is restarted, after its tier's notice");
   apply->add_flag("--watch,-w", options->watch, "Stay until it has ended; exit code 1 if it stops");
   apply->add_flag("--dry-run", options->dry_run, "Only say whether it could be applied now");
   add("abort", "Stop a plan where it is, or withdraw it", true,

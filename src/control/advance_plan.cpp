@@ -5,6 +5,8 @@
 #include <set>
 
 #include "base/check.h"
+#include "control/plan_places.h"
+#include "control/restarts.h"
 
 namespace tessera::control {
 namespace {
@@ -13,40 +15,6 @@ using catalog::Layout;
 using fleet::MigSlice;
 using fleet::SlicePhase;
 
-/// What is in a plan's way.
-struct Obstacle {
-  Reason reason{};
-  std::string message;
-};
-
-/// Why this GPU cannot be changed by a plan.
-std::optional<Obstacle> obstacle_on(const State& state, GpuIndex index) {
-  const auto& fleet = state.fleet();
-  const auto& gpu = fleet.gpu(index);
-  if (!gpu.node.valid()) return Obstacle{Reason::kNodesAway, "a node of the plan was deleted"};
-  const auto& node = fleet.node(gpu.node);
-  if (node.phase != fleet::NodePhase::kReady)
-    return Obstacle{Reason::kNodesAway, "node " + node.name + " is away"};
-  if (node.cordoned) return Obstacle{Reason::kConflict, "node " + node.name + " is cordoned"};
-  if (gpu.health != fleet::Health::kHealthy)
-    return Obstacle{Reason::kDeviceFailed,
-                    "GPU " + fleet.gpu_name(index) + " is quarantined: " + gpu.health_detail};
-  const auto& pool = fleet.pool_of(index);
-  if (pool.fixed() || !pool.offers(catalog::Technology::kMig))
-    return Obstacle{Reason::kConflict, "pool " + pool.name +
-                                           " no longer divides its GPUs on "
-                                           "demand"};
-  return std::nullopt;
-}
-
-/// Why this lease cannot be moved, on top of what its GPUs say.
-std::optional<Obstacle> obstacle_of(const State& state, const request::Lease& lease) {
-  const auto* tier = state.find_tier(lease.tier);
-  if (tier == nullptr || !tier->movable)
-    return Obstacle{Reason::kConflict, "leases of tier " + lease.tier + " may not be moved"};
-  return std::nullopt;
-}
-
 std::optional<Obstacle> obstacle_in(const State& state, const Plan& plan) {
   for (const auto& move : plan.moves) {
     if (move.phase == MovePhase::kGivenUp) return Obstacle{Reason::kDeviceFailed, plan.message};
@@ -54,33 +22,15 @@ std::optional<Obstacle> obstacle_in(const State& state, const Plan& plan) {
     for (const auto gpu : {move.from, move.to})
       if (auto found = obstacle_on(state, gpu)) return found;
     const auto* lease = move.phase == MovePhase::kWaiting ? state.find(move.lease) : nullptr;
-    if (lease == nullptr) continue;
+    if (lease == nullptr || !request::promised(*lease)) continue;
     if (auto found = obstacle_of(state, *lease)) return found;
   }
   return std::nullopt;
 }
 
-const catalog::LayoutTable& layouts_of(const State& state, GpuIndex gpu) {
-  return state.catalog().model(state.fleet().pool_of(gpu).model).layouts;
-}
-
-/// Idle instances that have to go where this one is made.
-std::vector<Retired> in_the_way(const State& state, GpuIndex index, catalog::InstanceIndex made) {
-  const auto& gpu = state.fleet().gpu(index);
-  const auto& layouts = layouts_of(state, index);
-  const Layout after = fleet::occupancy_of(gpu).held | catalog::bit(made);
-  std::vector<Retired> retired;
-  for (const auto& slice : gpu.slices) {
-    const auto* mig = std::get_if<MigSlice>(&slice.shape);
-    if (slice.phase != SlicePhase::kIdle || mig == nullptr || mig->instance == made) continue;
-    if ((layouts.addable(after) & catalog::bit(mig->instance)) == 0)
-      retired.push_back({index, slice.generation});
-  }
-  return retired;
-}
-
 /// Finds the moves of one plan that can begin now, in order. A move waits for those before it that
-/// need the same place or free it, and for earlier ones of its own lease.
+/// need the same place or free it, and for earlier ones of its own lease. What restarts leases is
+/// begun elsewhere (control/restarts.h).
 class Starter {
  public:
   Starter(const State& state, const Plan& plan) : state_(state), plan_(plan) {
@@ -93,7 +43,7 @@ class Starter {
     for (std::size_t i = 0; i < plan_.moves.size(); ++i) {
       const auto& move = plan_.moves[i];
       if (!unfinished(move.phase)) continue;
-      if (move.phase == MovePhase::kWaiting && may_begin(move)) {
+      if (move.kind == MoveKind::kMove && move.phase == MovePhase::kWaiting && may_begin(move)) {
         events.push_back(event_of(move, i));
         granted_[move.to] |= catalog::bit(move.to_instance);
         ++under_way_;
@@ -138,7 +88,7 @@ class Starter {
                       .move = static_cast<std::uint32_t>(index),
                       .to = {move.to, handed_out, MigSlice{move.to_instance}},
                       .retired = {}};
-    for (const auto& retired : in_the_way(state_, move.to, move.to_instance))
+    for (const auto& retired : in_the_way(state_, move.to, catalog::bit(move.to_instance)))
       if (retired_.insert({retired.gpu, retired.generation}).second)
         event.retired.push_back(retired);
     return event;
@@ -154,21 +104,19 @@ class Starter {
   std::set<LeaseId> busy_;  ///< leases with an earlier move
 };
 
-/// GPUs that the plan still holds although none of its moves needs them any more.
+/// GPUs that the plan still holds although none of its moves needs them any more. One that was
+/// given up is a restart that turns back.
 std::vector<GpuIndex> finished_gpus(const State& state, const Plan& plan) {
   std::set<GpuIndex> needed;
   for (const auto& move : plan.moves)
-    if (unfinished(move.phase)) needed.insert({move.from, move.to});
+    if (unfinished(move.phase) || move.phase == MovePhase::kGivenUp)
+      needed.insert({move.from, move.to});
   std::vector<GpuIndex> finished;
   for (const auto& planned : plan.gpus)
-    if (state.fleet().gpu(planned.gpu).changing && !needed.contains(planned.gpu))
+    if (const auto& gpu = state.fleet().gpu(planned.gpu);
+        gpu.node.valid() && gpu.changing && !needed.contains(planned.gpu))
       finished.push_back(planned.gpu);
   return finished;
-}
-
-bool host_has_room(const fleet::Node& node, const request::Need& need) {
-  return (node.cpu.count() == 0 || node.cpu_used + need.cpu <= node.cpu) &&
-         (node.memory.count() == 0 || node.memory_used + need.host_memory <= node.memory);
 }
 
 /// The planned grant as an event, if the request still waits and may have that place.
@@ -176,38 +124,13 @@ std::optional<LeaseGranted> planned_grant(const State& state, const PlannedGrant
                                           Instant now) {
   const auto* request = state.find(planned.request);
   if (request == nullptr || request->state != request::RequestState::kQueued) return std::nullopt;
-  const auto& gpu = state.fleet().gpu(planned.gpu);
-  if (!gpu.node.valid() || !state.index().open(planned.gpu)) return std::nullopt;
-  const auto occupancy = fleet::occupancy_of(gpu);
-  const auto& layouts = layouts_of(state, planned.gpu);
-  if (!occupancy.empty() && occupancy.technology != catalog::Technology::kMig) return std::nullopt;
-  if ((layouts.addable(occupancy.held) & catalog::bit(planned.instance)) == 0) return std::nullopt;
-
+  const auto open = [&](const Seat& seat) {
+    return state.fleet().gpu(seat.gpu).node.valid() && state.index().open(seat.gpu);
+  };
+  if (!std::ranges::all_of(planned.seats(), open)) return std::nullopt;
   const auto* team = state.find_team(request->team);
   CHECK_MSG(team != nullptr, request->team);
-  const auto world = world_of(state, *team);
-  const auto need = matched_need(*request);
-  const auto matched = placement::match(world.for_matching(), need);
-  if (!matched || need.slices() != 1 || !host_has_room(state.fleet().node(gpu.node), need))
-    return std::nullopt;
-  const auto pool = state.fleet().node(gpu.node).pool;
-  const auto profile = layouts.instance(planned.instance).profile;
-  for (const auto& candidate : matched->candidates) {
-    if (candidate.pool != pool || candidate.technology != catalog::Technology::kMig ||
-        candidate.profile != profile || !placement::within_limit(world, candidate, 1))
-      continue;
-    placement::Grant slice{.gpu = planned.gpu, .shape = MigSlice{planned.instance}};
-    for (const auto& retired : in_the_way(state, planned.gpu, planned.instance))
-      slice.retires.push_back(retired.generation);
-    return grant(state, *request,
-                 {.tier = matched->tier->name,
-                  .pool = pool,
-                  .node = gpu.node,
-                  .grants = {std::move(slice)},
-                  .cost = candidate.cost},
-                 now);
-  }
-  return std::nullopt;
+  return grant_at(state, *request, planned.seats(), world_of(state, *team), now);
 }
 
 base::Error changed(const Plan& plan, Reason reason, const std::string& what) {
@@ -247,22 +170,31 @@ std::optional<base::Error> outdated_move(const State& state, const Plan& plan,
 
 /// What a plan whose moves are over has come to.
 PlanEnded end_of(const Plan& plan) {
+  if (plan.turns) return {plan.id, *plan.turns, plan.reason, plan.message};
   if (!plan.cut_short) return {plan.id, PlanState::kDone, {}, {}};
-  const auto done = std::ranges::count(plan.moves, MovePhase::kDone, &PlannedMove::phase);
+  const auto counts = [](const PlannedMove& move) { return move.kind != MoveKind::kStop; };
+  const auto done = std::ranges::count_if(plan.moves, [&](const PlannedMove& move) {
+    return counts(move) && move.phase == MovePhase::kDone;
+  });
   return {plan.id, PlanState::kAborted, Reason::kWindowClosed,
           "its window closed with " + std::to_string(done) + " of " +
-              std::to_string(plan.moves.size()) + " moves done"};
+              std::to_string(std::ranges::count_if(plan.moves, counts)) + " moves done"};
 }
 
 }  // namespace
 
 Events stop_plan(const State& state, const Plan& plan, PlanState as, std::optional<Reason> reason,
-                 const std::string& message) {
+                 const std::string& message, bool at_once) {
   Events events;
+  if (plan.turns && !at_once) return events;
   for (const auto& move : plan.moves)
-    if (move.phase == MovePhase::kPreparing && state.find(move.lease)->arriving)
+    if (move.kind == MoveKind::kMove && move.phase == MovePhase::kPreparing &&
+        state.find(move.lease)->arriving)
       events.push_back(LeaseStays{move.lease, message});
-  events.push_back(PlanEnded{plan.id, as, reason, message});
+  if (!at_once && plan.state == PlanState::kApplying && owes_restart(plan))
+    events.push_back(PlanTurnedBack{plan.id, as, reason, message});
+  else
+    events.push_back(PlanEnded{plan.id, as, reason, message});
   return events;
 }
 
@@ -303,22 +235,31 @@ void advance_plan(State& state, Instant now, Events& events) {
   const auto* plan = state.applying();
   if (plan == nullptr) return;
   if (now >= plan->progressed + kPlanPatience)
-    return take_all(stop_plan(state, *plan, PlanState::kStopped, Reason::kUnavailable,
-                              "nothing has moved for " + base::to_string(kPlanPatience)));
-  if (const auto found = obstacle_in(state, *plan))
-    return take_all(stop_plan(state, *plan, PlanState::kStopped, found->reason, found->message));
+    return take_all(stop_plan(state, *plan, plan->turns.value_or(PlanState::kStopped),
+                              Reason::kUnavailable,
+                              "nothing has moved for " + base::to_string(kPlanPatience), true));
+  if (const auto found = plan->turns ? std::nullopt : obstacle_in(state, *plan)) {
+    take_all(stop_plan(state, *plan, PlanState::kStopped, found->reason, found->message, false));
+    if (plan->state != PlanState::kApplying) return;
+  }
   if (cut_short_at(*plan) <= now) take(PlanCutShort{plan->id});
+  take_all(announce_restarts(state, *plan, now));
   take_all(Starter(state, *plan).begin());
+  take_all(stop_leases(state, *plan, now));
+  place_stopped(state, *plan, now, events);
   if (auto finished = finished_gpus(state, *plan); !finished.empty()) {
     const std::set<GpuIndex> released(finished.begin(), finished.end());
     take(PlanAdvanced{plan->id, std::move(finished)});
+    const auto just_released = [&](const Seat& seat) { return released.contains(seat.gpu); };
     for (const auto& planned : plan->grants)
-      if (released.contains(planned.gpu))
+      if (std::ranges::any_of(planned.seats(), just_released))
         if (auto granted = planned_grant(state, planned, now)) take(std::move(*granted));
   }
-  const bool left = std::ranges::any_of(
-      plan->moves, [](const PlannedMove& move) { return unfinished(move.phase); });
-  if (!left) take(end_of(*plan));
+  const bool left =
+      owes_restart(*plan) || std::ranges::any_of(plan->moves, [](const PlannedMove& move) {
+        return unfinished(move.phase);
+      });
+  if (!left || (plan->turns && !owes_restart(*plan))) take(end_of(*plan));
 }
 
 }  // namespace tessera::control

@@ -18,9 +18,10 @@ struct Outdated {
 };
 Outdated outdated_parts(const State& state, const Plan& plan);
 
-/// What ends a plan that is being applied: what is on its way is taken back first.
+/// What ends a plan that is being applied: what is on its way is taken back first. Where it owes
+/// restarts it only turns back, unless it must end `at_once`.
 Events stop_plan(const State& state, const Plan& plan, PlanState as, std::optional<Reason> reason,
-                 const std::string& message);
+                 const std::string& message, bool at_once);
 
 /// Begins the moves that can begin, gives back GPUs that are done, grants what was planned there,
 /// and ends the plan when nothing is left or something is in the way. Applies what it adds to

@@ -143,6 +143,7 @@ class Applier {
 
   void operator()(const RequestMoved& event) {
     change(event.request, [&](request::Request& request) { follow(request, event); });
+    if (request::terminal(event.state)) plans_.waits_no_more(event.request);
   }
 
   void operator()(const RequestForgotten& event) {
@@ -160,6 +161,7 @@ class Applier {
     const auto& lease = event.lease;
     CHECK(lease.id == s_.next_lease_);
     s_.next_lease_ = lease.id.next();
+    plans_.waits_no_more(lease.request);
     for (const auto& retired : event.retired) slices_.erase(retired.gpu, retired.generation);
     for (const auto& leased : lease.slices) {
       slices_.add(leased, lease.id);
@@ -202,6 +204,7 @@ class Applier {
       changed.activated = event.at;
     });
     change(lease.request, [](request::Request& r) { r.state = RequestState::kActive; });
+    plans_.activated(event.lease);
   }
 
   void operator()(const LeaseExpiring& event) {
@@ -222,7 +225,7 @@ class Applier {
     const auto& lease = change(event.lease, [&](request::Lease& changed) {
       changed.state = LeaseState::kReleasing;
       changed.end_reason = event.reason;
-      plans_.ending(changed);
+      plans_.ending(changed, event);
     });
     for (const auto& leased : lease.slices) slices_.scrub(leased);
     change(lease.request, [&](request::Request& request) {

@@ -1,6 +1,10 @@
 #include "control/apply_plans.h"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 
@@ -20,6 +24,7 @@ void PlanChanges::operator()(const PlanStarted& event) {
   CHECK(!s_.applying_.valid());
   auto& started = plan(event.plan);
   started.state = PlanState::kApplying;
+  started.may_restart = event.may_restart;
   started.started = started.progressed = at_;
   s_.applying_ = event.plan;
   const auto left_out = [&](GpuIndex gpu) {
@@ -36,23 +41,41 @@ void PlanChanges::operator()(const PlanScheduled& event) {
   scheduled.state = PlanState::kScheduled;
   scheduled.opens = event.opens;
   scheduled.closes = event.closes;
+  scheduled.may_restart = event.may_restart;
 }
 
 void PlanChanges::operator()(const PlanCutShort& event) {
   auto& cut = plan(event.plan);
   cut.cut_short = true;
-  for (auto& move : cut.moves)
-    if (move.phase == MovePhase::kWaiting) move.phase = MovePhase::kSkipped;
+  skip_waiting(cut);
+}
+
+void PlanChanges::operator()(const PlanTurnedBack& event) {
+  auto& turned = plan(event.plan);
+  turned.turns = event.as;
+  turned.reason = event.reason;
+  turned.message = event.message;
+  turned.progressed = at_;
+  skip_waiting(turned);
+}
+
+void PlanChanges::skip_waiting(Plan& plan) {
+  for (auto& move : plan.moves)
+    if (move.phase == MovePhase::kWaiting && !homeless(plan, move))
+      move.phase = MovePhase::kSkipped;
 }
 
 void PlanChanges::operator()(const PlanAdvanced& event) {
-  plan(event.plan).progressed = at_;
+  progress(plan(event.plan));
   for (const auto gpu : event.released) mark(gpu, false);
 }
 
 void PlanChanges::operator()(const PlanEnded& event) {
   auto& ended = plan(event.plan);
   if (ended.state == PlanState::kApplying) {
+    for (auto& move : ended.moves)
+      if (homeless(ended, move)) move.phase = MovePhase::kSkipped;
+    account();
     s_.applying_ = {};
     for (const auto& planned : ended.gpus) mark(planned.gpu, false);
   }
@@ -73,7 +96,7 @@ void PlanChanges::operator()(const LeaseMoving& event) {
   lease.arriving = event.to;
   move.phase = MovePhase::kPreparing;
   move.old_generation = lease.slices.front().generation;
-  moving.progressed = at_;
+  progress(moving);
 }
 
 void PlanChanges::operator()(const LeaseMoved& event) {
@@ -90,7 +113,7 @@ void PlanChanges::operator()(const LeaseMoved& event) {
   slices_.change_host_use(lease, 1);
   slices_.scrub(old);
   move.phase = MovePhase::kSwitched;
-  applying()->progressed = at_;
+  progress(*applying());
 }
 
 void PlanChanges::operator()(const LeaseStays& event) {
@@ -112,17 +135,85 @@ void PlanChanges::freed(GpuIndex gpu, std::uint64_t generation, LeaseId holder) 
     if (move.lease != holder || move.from != gpu || move.old_generation != generation) continue;
     if (move.phase != MovePhase::kSwitched) continue;
     move.phase = MovePhase::kDone;
-    current->progressed = at_;
+    progress(*current);
   }
 }
 
-void PlanChanges::ending(request::Lease& lease) {
+void PlanChanges::operator()(const RestartAnnounced& event) {
+  auto& announcing = plan(event.plan);
+  announcing.moves.at(event.move).not_before = event.not_before;
+  announcing.progressed = std::max(announcing.progressed, event.not_before);
+}
+
+void PlanChanges::operator()(const RestartPlaced& event) {
+  auto& placing = plan(event.plan);
+  auto& move = placing.moves.at(event.move);
+  move.to = event.gpu;
+  move.to_instance = event.instance;
+  move.anew = event.lease;
+  move.phase = MovePhase::kPreparing;
+  progress(placing);
+  account();
+}
+
+void PlanChanges::operator()(const RestartLeft& event) {
+  plan(event.plan).moves.at(event.move).phase = MovePhase::kSkipped;
+  account();
+}
+
+void PlanChanges::ending(request::Lease& lease, const LeaseEnding& event) {
   if (lease.arriving) give_up(lease);
   auto* current = applying();
   if (current == nullptr) return;
-  for (auto& move : current->moves)
-    if (move.lease == lease.id && move.phase <= MovePhase::kPreparing)
+  const bool preempted = event.reason == Reason::kPreempted && event.requeue;
+  for (auto& move : current->moves) {
+    const bool anew = move.kind == MoveKind::kStart && move.anew == lease.id;
+    if ((move.lease != lease.id && !anew) || move.phase > MovePhase::kPreparing) continue;
+    if (anew && event.requeue) {
+      move.phase = MovePhase::kGivenUp;
+      current->message = event.message;
+    } else if (move.kind == MoveKind::kStop && preempted) {
+      move.phase = MovePhase::kSwitched;
+      move.old_generation = lease.slices.front().generation;
+      progress(*current);
+    } else if (anew || !homeless(*current, move)) {
       move.phase = MovePhase::kSkipped;
+    }
+  }
+  account();
+}
+
+void PlanChanges::activated(LeaseId lease) {
+  auto* current = applying();
+  if (current == nullptr) return;
+  for (auto& move : current->moves) {
+    if (move.kind != MoveKind::kStart || move.anew != lease) continue;
+    if (move.phase != MovePhase::kPreparing) continue;
+    move.phase = MovePhase::kDone;
+    progress(*current);
+  }
+}
+
+void PlanChanges::waits_no_more(RequestId request) {
+  auto* current = applying();
+  if (current == nullptr) return;
+  for (auto& move : current->moves)
+    if (move.request == request && homeless(*current, move)) move.phase = MovePhase::kSkipped;
+  account();
+}
+
+void PlanChanges::account() {
+  std::set<LeaseId> owed;
+  if (const auto* current = applying())
+    for (const auto id : owed_by(*current)) owed.insert(id);
+  if (owed == s_.owed_) return;
+  std::vector<std::pair<const request::Lease*, State::LeaseFile>> changed;
+  std::vector<LeaseId> either;
+  std::ranges::set_symmetric_difference(owed, s_.owed_, std::back_inserter(either));
+  for (const auto id : either)
+    if (const auto* lease = s_.find(id)) changed.emplace_back(lease, s_.file_of(*lease));
+  s_.owed_ = std::move(owed);
+  for (const auto& [lease, before] : changed) s_.refile(*lease, before, s_.file_of(*lease));
 }
 
 void PlanChanges::give_up(request::Lease& lease) {
@@ -140,6 +231,10 @@ Plan& PlanChanges::plan(PlanId id) {
 
 Plan* PlanChanges::applying() {
   return s_.applying_.valid() ? &plan(s_.applying_) : nullptr;
+}
+
+void PlanChanges::progress(Plan& plan) {
+  plan.progressed = std::max(plan.progressed, at_);
 }
 
 PlannedMove& PlanChanges::preparing(LeaseId lease) {

@@ -20,16 +20,28 @@ class PlanChanges {
   void operator()(const LeaseMoving& event);
   void operator()(const LeaseMoved& event);
   void operator()(const LeaseStays& event);
+  void operator()(const RestartAnnounced& event);
+  void operator()(const RestartPlaced& event);
+  void operator()(const RestartLeft& event);
+  void operator()(const PlanTurnedBack& event);
 
   /// A slice was verified free.
   void freed(GpuIndex gpu, std::uint64_t generation, LeaseId holder);
-  /// The lease is over; nothing more is moved for it.
-  void ending(request::Lease& lease);
+  /// The lease is over; nothing more is moved for it, unless it is the plan that stopped it.
+  void ending(request::Lease& lease, const LeaseEnding& event);
+  void activated(LeaseId lease);
+  /// The request was granted something, or withdrawn.
+  void waits_no_more(RequestId request);
 
  private:
   Plan& plan(PlanId id);
   /// The plan that is being applied; null if none is.
   Plan* applying();
+  /// Keeps what leases are charged in step with what the plan owes.
+  void account();
+  static void skip_waiting(Plan& plan);
+  /// It went on; where holders were told of a later moment, patience begins there.
+  void progress(Plan& plan);
   /// The move that is being prepared for a lease (CHECK).
   PlannedMove& preparing(LeaseId lease);
   void mark(GpuIndex gpu, bool changing);

@@ -111,6 +111,7 @@ struct PutPlan {
 struct ApplyPlan {
   PlanId plan;
   std::optional<base::WeekWindow> window = std::nullopt;
+  bool allow_restarts = false;  ///< else refused where the plan has to restart leases
 };
 /// Stops a plan where it is, or withdraws it.
 struct AbortPlan {

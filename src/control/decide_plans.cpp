@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "control/advance_plan.h"
 #include "control/decide.h"
@@ -33,9 +35,36 @@ bool well_formed(const State& state, const Plan& plan) {
         table.instance(move.from_instance).profile != table.instance(move.to_instance).profile)
       return false;
   }
+  const auto exists = [&](const Seat& seat) {
+    return planned(seat.gpu) && seat.instance < layouts(seat.gpu).instances().size();
+  };
   return std::ranges::all_of(plan.grants, [&](const PlannedGrant& grant) {
-    return planned(grant.gpu) && grant.instance < layouts(grant.gpu).instances().size();
+    return std::ranges::all_of(grant.seats(), exists);
   });
+}
+
+/// Every lease that is stopped is started again, from where it was stopped, and nothing is moved in
+/// between or after.
+bool restarts_fit(const Plan& plan) {
+  std::map<LeaseId, const PlannedMove*> stopped;
+  std::set<LeaseId> over;
+  for (const auto& move : plan.moves) {
+    const auto at = stopped.find(move.lease);
+    if (over.contains(move.lease)) return false;
+    if (move.kind == MoveKind::kStart) {
+      if (at == stopped.end() || at->second->from != move.from ||
+          at->second->from_instance != move.from_instance)
+        return false;
+      stopped.erase(at);
+      over.insert(move.lease);
+      continue;
+    }
+    if (at != stopped.end()) return false;
+    if (move.kind != MoveKind::kStop) continue;
+    if (move.from != move.to || move.from_instance != move.to_instance) return false;
+    stopped.emplace(move.lease, &move);
+  }
+  return stopped.empty();
 }
 
 }  // namespace
@@ -47,11 +76,14 @@ Decision decide_plan(const State& state, const PutPlan& command, const Actor& ac
   plan.made = now;
   plan.state = PlanState::kProposed;
   plan.opens = plan.closes = {};
-  plan.cut_short = false;
+  plan.cut_short = plan.may_restart = false;
+  plan.turns.reset();
   if (auto error = outdated(state, plan)) return std::unexpected(std::move(*error));
-  if (!well_formed(state, plan))
+  if (!well_formed(state, plan) || !restarts_fit(plan))
     return fail(Reason::kInvalidLayout, "the plan names places that its GPUs do not have", {},
                 "compute a new plan");
+  for (auto& move : plan.moves)
+    if (move.kind != MoveKind::kMove) move.request = state.find(move.lease)->request;
   Events events;
   events.emplace_back(PlanPut{std::move(plan)});
   return events;
@@ -60,19 +92,23 @@ Decision decide_plan(const State& state, const PutPlan& command, const Actor& ac
 namespace {
 
 /// Why a plan that waits to be applied cannot be, whenever that is to happen.
-std::optional<base::Error> unusable(const State& state, const Plan& plan) {
-  if (plan.figures.forced_restarts > 0)
-    return base::Error{Reason::kConflict,
-                       name_of_plan(plan.id) + " would have to stop " +
-                           std::to_string(plan.figures.forced_restarts) +
-                           " leases before there is room to move them",
+std::optional<base::Error> unusable(const State& state, const Plan& plan, bool allow_restarts) {
+  const auto restarts = std::ranges::count(plan.moves, MoveKind::kStop, &PlannedMove::kind);
+  if (plan.figures.forced_restarts > restarts)
+    return base::Error{Reason::kPlanOutdated,
+                       name_of_plan(plan.id) + " does not say which leases it has to restart",
                        {},
-                       "compute a plan with spare GPUs"};
+                       "compute a new plan"};
+  if (restarts > 0 && !allow_restarts)
+    return base::Error{Reason::kConflict,
+                       name_of_plan(plan.id) + " has to restart " + std::to_string(restarts) +
+                           " leases, before there is room to move others",
+                       {},
+                       "agree to that with --allow-restarts, or compute a plan with spare GPUs"};
   return outdated(state, plan);
 }
 
-Decision schedule(const State& state, const Plan& plan, const base::WeekWindow& window,
-                  Instant now) {
+Decision schedule(const State& state, const Plan& plan, const ApplyPlan& command, Instant now) {
   const auto scheduled = std::ranges::count_if(state.plans(), [&](const auto& entry) {
     return entry.first != plan.id && entry.second.state == PlanState::kScheduled;
   });
@@ -80,8 +116,8 @@ Decision schedule(const State& state, const Plan& plan, const base::WeekWindow& 
     return fail(Reason::kConflict,
                 std::to_string(kPlansScheduled) + " plans are waiting for their windows", {},
                 "abort one of them");
-  const auto opening = base::next_opening(window, now);
-  return Events{PlanScheduled{plan.id, opening.opens, opening.closes}};
+  const auto opening = base::next_opening(*command.window, now);
+  return Events{PlanScheduled{plan.id, opening.opens, opening.closes, command.allow_restarts}};
 }
 
 }  // namespace
@@ -98,9 +134,10 @@ Decision decide_plan(const State& state, const ApplyPlan& command, Instant now) 
   if (const auto* other = state.applying(); other != nullptr && !command.window)
     return fail(Reason::kConflict, name_of_plan(other->id) + " is being applied", {},
                 "wait until it is done, or abort it");
-  if (auto error = unusable(state, *plan)) return std::unexpected(std::move(*error));
-  if (command.window) return schedule(state, *plan, *command.window, now);
-  return Events{PlanStarted{plan->id}};
+  if (auto error = unusable(state, *plan, command.allow_restarts))
+    return std::unexpected(std::move(*error));
+  if (command.window) return schedule(state, *plan, command, now);
+  return Events{PlanStarted{plan->id, {}, command.allow_restarts}};
 }
 
 Decision decide_plan(const State& state, const AbortPlan& command, const Actor& actor) {
@@ -108,7 +145,7 @@ Decision decide_plan(const State& state, const AbortPlan& command, const Actor& 
   if (plan == nullptr) return unknown("plan", name_of_plan(command.plan));
   if (ended(plan->state)) return Events{};
   return stop_plan(state, *plan, PlanState::kAborted, Reason::kCancelled,
-                   "aborted by " + actor.name);
+                   "aborted by " + actor.name, false);
 }
 
 }  // namespace tessera::control

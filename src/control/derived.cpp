@@ -18,6 +18,7 @@ std::string State::derived_difference(const State& other) const {
     return difference;
   if (waiting_ != other.waiting_) return "the queue differs";
   if (waiting_by_team_ != other.waiting_by_team_) return "the number of waiting requests differs";
+  if (owed_ != other.owed_) return "what a plan owes differs";
   if (!equal(lease_ends_, other.lease_ends_)) return "the ends of leases differ";
   if (!equal(lease_timers_, other.lease_timers_)) return "the timers of leases differ";
   if (!equal(request_timers_, other.request_timers_)) return "the timers of requests differ";

@@ -272,9 +272,11 @@ struct PlanPut {
 struct PlanStarted {
   PlanId plan;
   std::vector<GpuIndex> left_out = {};  ///< by rising index
+  bool may_restart = false;             ///< leases, where the plan has to
   static void fields(auto& self, auto&& visit) {
     visit("plan", self.plan);
     visit("leftOut", self.left_out);
+    visit("mayRestart", self.may_restart);
   }
 };
 /// All moves of these GPUs are done: they take new slices again.
@@ -340,10 +342,12 @@ struct PlanScheduled {
   PlanId plan;
   Instant opens{};
   Instant closes{};
+  bool may_restart = false;
   static void fields(auto& self, auto&& visit) {
     visit("plan", self.plan);
     visit("opens", self.opens);
     visit("closes", self.closes);
+    visit("mayRestart", self.may_restart);
   }
 };
 /// The window of the plan that is being applied has closed: moves that have not begun are skipped.
@@ -352,14 +356,65 @@ struct PlanCutShort {
   static void fields(auto& self, auto&& visit) { visit("plan", self.plan); }
 };
 
+/// The holder of a lease that the plan will restart is told so.
+struct RestartAnnounced {
+  LeaseId lease;
+  PlanId plan;
+  std::uint32_t move = 0;  ///< in Plan::moves: a kStop
+  Instant not_before{};
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("plan", self.plan);
+    visit("move", self.move);
+    visit("notBefore", self.not_before);
+  }
+};
+/// The request of a lease that was stopped gets this place: the lease that is granted next is its.
+struct RestartPlaced {
+  LeaseId lease;  ///< the new one
+  PlanId plan;
+  std::uint32_t move = 0;  ///< in Plan::moves: a kStart
+  GpuIndex gpu;
+  catalog::InstanceIndex instance = 0;
+  static void fields(auto& self, auto&& visit) {
+    visit("lease", self.lease);
+    visit("plan", self.plan);
+    visit("move", self.move);
+    visit("gpu", self.gpu);
+    visit("instance", self.instance);
+  }
+};
+/// Neither the planned place nor the old one can be had: the request waits like any other.
+struct RestartLeft {
+  PlanId plan;
+  std::uint32_t move = 0;  ///< in Plan::moves: a kStart
+  static void fields(auto& self, auto&& visit) {
+    visit("plan", self.plan);
+    visit("move", self.move);
+  }
+};
+/// The plan will end as `as`, once those it has stopped have a slice again.
+struct PlanTurnedBack {
+  PlanId plan;
+  PlanState as{};
+  std::optional<Reason> reason;
+  std::string message;
+  static void fields(auto& self, auto&& visit) {
+    visit("plan", self.plan);
+    visit("as", self.as);
+    visit("reason", self.reason);
+    visit("message", self.message);
+  }
+};
+
 /// Append only: the position of an alternative is its number in the journal.
-using Event = std::variant<TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted,
-                           NodePut, NodeDeleted, NodeCordoned, NodeReady, NodeLost, GpuIdentified,
-                           GpuHealthChanged, TokenPut, TokenDeleted, RequestSubmitted, RequestMoved,
-                           RequestForgotten, LeaseGranted, SliceReady, SliceFailed, SliceFreed,
-                           LeaseActivated, LeaseExpiring, LeaseRenewed, LeaseEnding, LeaseEnded,
-                           UseRecorded, HistoryLost, PlanPut, PlanStarted, PlanAdvanced, PlanEnded,
-                           LeaseMoving, LeaseMoved, LeaseStays, PlanScheduled, PlanCutShort>;
+using Event = std::variant<
+    TierPut, TierDeleted, TeamPut, TeamDeleted, PoolPut, PoolDeleted, NodePut, NodeDeleted,
+    NodeCordoned, NodeReady, NodeLost, GpuIdentified, GpuHealthChanged, TokenPut, TokenDeleted,
+    RequestSubmitted, RequestMoved, RequestForgotten, LeaseGranted, SliceReady, SliceFailed,
+    SliceFreed, LeaseActivated, LeaseExpiring, LeaseRenewed, LeaseEnding, LeaseEnded, UseRecorded,
+    HistoryLost, PlanPut, PlanStarted, PlanAdvanced, PlanEnded, LeaseMoving, LeaseMoved, LeaseStays,
+    PlanScheduled, PlanCutShort, RestartAnnounced, RestartPlaced, RestartLeft, PlanTurnedBack>;
 
 /// "LeaseGranted": the event's name in the audit trail.
 std::string_view name_of(const Event& event);

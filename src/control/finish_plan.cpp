@@ -1,4 +1,5 @@
 #include <bit>
+#include <deque>
 #include <set>
 
 #include "base/check.h"
@@ -27,6 +28,7 @@ class Finisher {
         set_target(entry_at(assignment.gpus, i), assignment.target);
     for (const auto& step : solution_.change.steps) follow(step);
     serve();
+    serve_several();
     for (const auto& [gpu, planned] : gpus_)
       if (touched_.contains(gpu) || planned.before != planned.after) plan_.gpus.push_back(planned);
     return std::move(plan_);
@@ -88,17 +90,46 @@ class Finisher {
         touch(entry);
         touch(goal);
       } else if (step.kind == planning::StepKind::kStop) {
-        stopped_.push_back(seats_.at(from));
-        seats_.erase(from);
+        stop(from, model_of(step.gpus));
+        touch(entry);
       } else if (step.kind == planning::StepKind::kStart) {
-        CHECK(!stopped_.empty());
-        seats_.emplace(from, stopped_.back());
-        stopped_.pop_back();
+        start(from, model_of(step.gpus));
+        touch(entry);
       }
     }
   }
 
   using Seat = std::pair<GpuIndex, catalog::InstanceIndex>;
+
+  planning::Kind kind_at(ModelIndex model, catalog::InstanceIndex instance) const {
+    return {model, draft_.catalog.model(model).layouts.instance(instance).profile};
+  }
+
+  void stop(Seat from, ModelIndex model) {
+    const auto seat = seats_.find(from);
+    CHECK(seat != seats_.end());
+    plan_.moves.push_back({.lease = seat->second,
+                           .from = from.first,
+                           .from_instance = from.second,
+                           .to = from.first,
+                           .to_instance = from.second,
+                           .kind = MoveKind::kStop});
+    stopped_[kind_at(model, from.second)].push_back(plan_.moves.back());
+    seats_.erase(seat);
+  }
+
+  /// Of those stopped that it could be, the one that has been down longest.
+  void start(Seat to, ModelIndex model) {
+    auto& waiting = stopped_[kind_at(model, to.second)];
+    CHECK(!waiting.empty());
+    auto begun = waiting.front();
+    waiting.pop_front();
+    begun.kind = MoveKind::kStart;
+    begun.to = to.first;
+    begun.to_instance = to.second;
+    CHECK(seats_.emplace(to, begun.lease).second);
+    plan_.moves.push_back(begun);
+  }
 
   void move(Seat from, Seat to) {
     const auto seat = seats_.find(from);
@@ -132,6 +163,33 @@ class Finisher {
     }
   }
 
+  /// Each has the seats that were booked for it. What all of them are worth is part of what is
+  /// served, and known from the start.
+  void serve_several() {
+    for (const auto& several : draft_.several) {
+      const bool served = !several.seats.empty();
+      auto line = std::ranges::find(plan_.demands, several.text, &PlannedDemand::text);
+      if (line == plan_.demands.end())
+        line = plan_.demands.insert(line, PlannedDemand{several.text, 0, 0});
+      ++line->count;
+      if (!served) continue;
+      ++line->served;
+      PlannedGrant grant{several.request,
+                         several.seats.front().gpu,
+                         several.seats.front().instance,
+                         {several.seats.begin() + 1, several.seats.end()}};
+      for (const auto& seat : several.seats) touched_.insert(seat.gpu);
+      plan_.grants.insert(plan_.grants.begin(), std::move(grant));
+      const auto value = several.count * planning::kUnit;
+      plan_.figures.served += value;
+      plan_.figures.served_bound += value;
+    }
+    if (!draft_.several.empty())
+      plan_.notes.push_back(
+          "requests for several slices are placed first, one after the other, where each displaces "
+          "least; the bounds are for everything else around them");
+  }
+
   std::map<planning::Kind, std::vector<Seat>> free_places() const {
     std::map<planning::Kind, std::vector<Seat>> places;
     for (const auto& assignment : solution_.layouts) {
@@ -140,7 +198,8 @@ class Finisher {
       const auto& layouts = draft_.catalog.model(model).layouts;
       for (std::int64_t i = assignment.gpus.count; i-- > 0;) {
         const auto gpu = entry_at(assignment.gpus, i).gpu;
-        for (Layout rest = assignment.target & ~state.pinned; rest != 0; rest &= rest - 1) {
+        const Layout others = assignment.target & ~state.pinned & ~state.booked;
+        for (Layout rest = others; rest != 0; rest &= rest - 1) {
           const auto instance = only(rest);
           if (!seats_.contains({gpu, instance}))
             places[{model, layouts.instance(instance).profile}].emplace_back(gpu, instance);
@@ -152,8 +211,8 @@ class Finisher {
 
   const Draft& draft_;
   const planning::Plan& solution_;
-  std::map<Seat, LeaseId> seats_;  ///< where the leases are by now
-  std::vector<LeaseId> stopped_;
+  std::map<Seat, LeaseId> seats_;                              ///< where the leases are by now
+  std::map<planning::Kind, std::deque<PlannedMove>> stopped_;  ///< oldest first
   std::map<GpuIndex, PlannedGpu> gpus_;
   std::set<GpuIndex> touched_;
   Plan plan_;

@@ -36,6 +36,13 @@
 ///    them. When its window closes, moves that are under way are finished, and no more begin.
 /// 5. A plan that stops leaves every lease with a slice that works: what was being prepared is
 ///    taken down, what has moved stays where it is.
+/// 6. Where there is no room to make before break, a lease is restarted, if whoever applied the
+/// plan
+///    agreed to that: its holder is told, after the tier's notice the lease ends, and its request
+///    is granted anew in the place that the plan has for it. Until then its team stays charged, so
+///    that nobody takes its quota. A plan that stops in between first turns back: it gives what it
+///    has stopped the planned place or the old one, and where neither can be, leaves it to the
+///    queue.
 namespace tessera::control {
 
 using base::Instant;
@@ -91,8 +98,31 @@ struct PlannedGpu {
   }
 };
 
+/// One place for an instance.
+struct Seat {
+  GpuIndex gpu;
+  catalog::InstanceIndex instance = 0;
+  friend auto operator<=>(const Seat&, const Seat&) = default;
+  static void fields(auto& self, auto&& visit) {
+    visit("gpu", self.gpu);
+    visit("instance", self.instance);
+  }
+};
+
+/// The order is that of the journal.
+enum class MoveKind : std::uint8_t {
+  kMove,   ///< make before break
+  kStop,   ///< the lease ends, and its request waits for the kStart behind it; `to` is `from`
+  kStart,  ///< that request is granted `to`; `from` is where it was stopped
+};
+std::string_view to_string(MoveKind kind);
+
 /// One lease goes from one instance to another of the same profile in the same pool. A lease that
 /// is parked for a while has several.
+///
+/// A kStop goes kWaiting -> kSwitched (the lease is over) -> kDone (its slice is clean). A kStart
+/// goes kWaiting -> kPreparing (granted) -> kDone (active), or kGivenUp where the new slice could
+/// not be made; it is kSkipped when the request no longer waits, or waits like any other.
 struct PlannedMove {
   LeaseId lease;
   GpuIndex from;
@@ -101,6 +131,10 @@ struct PlannedMove {
   catalog::InstanceIndex to_instance = 0;
   MovePhase phase = MovePhase::kWaiting;
   std::uint64_t old_generation = 0;  ///< of the slice it leaves, once it has begun
+  MoveKind kind = MoveKind::kMove;
+  RequestId request;     ///< of a lease that is restarted
+  LeaseId anew;          ///< of a kStart: what was granted for it
+  Instant not_before{};  ///< of a kStop: its holder was told so; epoch: not told yet
   static void fields(auto& self, auto&& visit) {
     visit("lease", self.lease);
     visit("from", self.from);
@@ -109,19 +143,28 @@ struct PlannedMove {
     visit("toInstance", self.to_instance);
     visit("phase", self.phase);
     visit("oldGeneration", self.old_generation);
+    visit("kind", self.kind);
+    visit("request", self.request);
+    visit("anew", self.anew);
+    visit("notBefore", self.not_before);
   }
   bool touches(GpuIndex gpu) const { return from == gpu || to == gpu; }
 };
 
-/// A waiting request that gets this place once the GPU's moves are done, if it still waits.
+/// A waiting request that gets this place, or these on one node, once the moves of the GPUs are
+/// done, if it still waits.
 struct PlannedGrant {
   RequestId request;
   GpuIndex gpu;
   catalog::InstanceIndex instance = 0;
+  std::vector<Seat> more;  ///< of a request for several slices, all but the first
+
+  std::vector<Seat> seats() const;
   static void fields(auto& self, auto&& visit) {
     visit("request", self.request);
     visit("gpu", self.gpu);
     visit("instance", self.instance);
+    visit("more", self.more);
   }
 };
 
@@ -143,7 +186,7 @@ struct PlanFigures {
   std::int64_t moved = 0, moved_bound = 0;
   std::int64_t changed = 0, changed_bound = 0;
   bool proven = false;
-  std::int64_t forced_restarts = 0;  ///< leases that could only be stopped; never applied
+  std::int64_t forced_restarts = 0;  ///< leases that can only be stopped and started again
   std::int64_t peak_extra = 0;       ///< leases parked at the same moment
   base::Duration solving{};
   static void fields(auto& self, auto&& visit) {
@@ -169,7 +212,7 @@ struct Plan {
   std::optional<Reason> reason;    ///< why it stopped
   std::string message;             ///< the same for people
   Instant started{};               ///< epoch until applied
-  Instant progressed{};            ///< when a move last went on
+  Instant progressed{};            ///< when a move last went on, or may at the earliest
   Instant ended{};                 ///< epoch until ended
   std::uint32_t max_parallel = 0;  ///< moves at the same moment; 0: any number
   PlanFigures figures;
@@ -181,7 +224,9 @@ struct Plan {
   std::optional<Forecast> forecast;  ///< what was expected, if that was asked for
   Instant opens{};                   ///< its window; epoch where it has none
   Instant closes{};
-  bool cut_short = false;  ///< the window closed before all moves had begun
+  bool cut_short = false;          ///< the window closed before all moves had begun
+  bool may_restart = false;        ///< whoever applied it agreed to its restarts
+  std::optional<PlanState> turns;  ///< it turns back, and will end as this
 
   static void fields(auto& self, auto&& visit) {
     visit("id", self.id);
@@ -205,8 +250,26 @@ struct Plan {
     visit("opens", self.opens);
     visit("closes", self.closes);
     visit("cutShort", self.cut_short);
+    visit("mayRestart", self.may_restart);
+    visit("turns", self.turns);
   }
 };
+
+/// Has the plan stopped a lease whose request it has not seen active in another slice?
+bool owes_restart(const Plan& plan);
+/// Is it a kStart whose request waits to be granted what the plan has for it?
+bool homeless(const Plan& plan, const PlannedMove& move);
+/// The lease of a homeless kStart that ended last.
+inline LeaseId ended_last(const PlannedMove& start) {
+  return start.phase == MovePhase::kGivenUp ? start.anew : start.lease;
+}
+/// The leases whose teams stay charged although they are over: their requests wait for the plan's
+/// place.
+std::vector<LeaseId> owed_by(const Plan& plan);
+/// The kStop of a kStart.
+const PlannedMove& stop_of(const Plan& plan, const PlannedMove& start);
+/// When a lease may be stopped, where only its notice is in the way; never, where none is.
+Instant next_stop(const Plan& plan);
 
 /// When the window closes on moves that have not begun; never, where that cannot happen any more.
 Instant cut_short_at(const Plan& plan);

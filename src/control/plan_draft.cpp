@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "control/decide.h"
+#include "control/plan_places.h"
 
 namespace tessera::control {
 namespace {
@@ -18,8 +19,10 @@ using fleet::MigSlice;
 using fleet::PoolIndex;
 using fleet::SlicePhase;
 
-/// Requests that one plan serves at most.
+/// Requests that one plan serves at most, and of these such for several slices: each is tried in a
+/// plan of its own.
 constexpr std::size_t kMostWaiting = 10'000;
+constexpr std::size_t kMostSeveral = 16;
 
 /// May a plan change the layouts of this pool?
 bool plannable(const fleet::Pool& pool) {
@@ -57,7 +60,11 @@ Pools pools_of(const State& state, const std::string& only) {
 class Drafter {
  public:
   Drafter(const State& state, const PlanWish& wish)
-      : state_(state), wish_(wish), pools_(pools_of(state, wish.pool)), draft_(pools_.catalog) {}
+      : state_(state),
+        wish_(wish),
+        now_(std::max(wish.now, state.last_change())),
+        pools_(pools_of(state, wish.pool)),
+        draft_(pools_.catalog) {}
 
   base::Result<Draft> run() {
     if (!wish_.pool.empty() && !state_.fleet().find_pool(wish_.pool))
@@ -103,7 +110,7 @@ class Drafter {
       return;
     }
     planning::GpuState found{.model = model};
-    Entry entry{.gpu = index};
+    Entry entry{.gpu = index, .node = gpu.node};
     for (const auto& slice : gpu.slices) {
       const auto* mig = std::get_if<MigSlice>(&slice.shape);
       CHECK(mig != nullptr);
@@ -122,7 +129,7 @@ class Drafter {
     entry.layout = found.layout;
     entry.leased = found.leased;
     draft_.entries.push_back(std::move(entry));
-    states_.push_back(std::move(found));
+    draft_.states.push_back(std::move(found));
   }
 
   bool movable(const fleet::Slice& slice) const {
@@ -135,14 +142,14 @@ class Drafter {
     const bool host = lease->cpu.count() > 0 || lease->host_memory.count() > 0;
     const auto* tier = state_.find_tier(lease->tier);
     return own && settled && !lease->arriving && !(host && hosts_counted_) && tier != nullptr &&
-           tier->movable;
+           tier->movable && now_ >= lease->activated + tier->min_runtime;
   }
 
   /// Sets the last empty GPUs of each pool aside, as many as every pool has.
   void keep_spares() {
     std::map<ModelIndex, std::int64_t> empty;
     for (std::size_t i = 0; i < pools_.of_model.size(); ++i) empty[ModelIndex(i)] = 0;
-    for (const auto& found : states_)
+    for (const auto& found : draft_.states)
       if (found.leased == 0) ++empty[found.model];
     std::int64_t spare = wish_.spare;
     for (const auto& [model, count] : empty) spare = std::min(spare, count);
@@ -157,24 +164,24 @@ class Drafter {
     std::map<ModelIndex, std::int64_t> taken;
     std::vector<Entry> entries;
     std::vector<planning::GpuState> states;
-    for (std::size_t i = states_.size(); i-- > 0;) {
-      if (states_[i].leased == 0 && taken[states_[i].model] < spare) {
-        ++taken[states_[i].model];
-        draft_.spares[states_[i].model].push_back(std::move(draft_.entries[i]));
+    for (std::size_t i = draft_.states.size(); i-- > 0;) {
+      if (draft_.states[i].leased == 0 && taken[draft_.states[i].model] < spare) {
+        ++taken[draft_.states[i].model];
+        draft_.spares[draft_.states[i].model].push_back(std::move(draft_.entries[i]));
       } else {
         entries.push_back(std::move(draft_.entries[i]));
-        states.push_back(std::move(states_[i]));
+        states.push_back(std::move(draft_.states[i]));
       }
     }
     std::ranges::reverse(entries);
     std::ranges::reverse(states);
     draft_.entries = std::move(entries);
-    states_ = std::move(states);
+    draft_.states = std::move(states);
   }
 
   void merge() {
-    const std::vector<std::int64_t> counts(states_.size(), 1);
-    draft_.problem.classes = planning::merge(states_, counts);
+    const std::vector<std::int64_t> counts(draft_.states.size(), 1);
+    draft_.problem.classes = planning::merge(draft_.states, counts);
   }
 
   /// What the requests that wait would take, one demand for all that would take the same.
@@ -183,7 +190,14 @@ class Drafter {
     std::size_t taken = 0;
     for (const auto& [id, request] : state_.requests()) {
       if (request.state != request::RequestState::kQueued) continue;
-      if (!wanted(request)) continue;
+      if (request.need.nodes > 1) {
+        ++gangs_;
+        continue;
+      }
+      if (request.need.count > 1) {
+        add_several(request);
+        continue;
+      }
       std::string text;
       auto kinds = kinds_for(request, text);
       if (kinds.empty()) {
@@ -198,10 +212,24 @@ class Drafter {
     }
   }
 
-  bool wanted(const request::Request& request) {
-    if (request.need.slices() == 1) return true;
-    ++several_;
-    return false;
+  void add_several(const request::Request& request) {
+    Draft::Several one{.request = request.id, .count = request.need.count};
+    one.kinds = kinds_for(request, one.text);
+    if (one.kinds.empty()) {
+      ++unserved_;
+      return;
+    }
+    if (draft_.several.size() == kMostSeveral) {
+      ++several_;
+      return;
+    }
+    one.text = "waiting for " + std::to_string(one.count) + " x " + one.text + " on one node";
+    for (const auto pool : pools_.of_model)
+      for (const auto index : state_.fleet().nodes_of(pool))
+        if (!host_has_room(state_.fleet().node(index), request.need))
+          one.full_hosts.push_back(index);
+    std::ranges::sort(one.full_hosts);
+    draft_.several.push_back(std::move(one));
   }
 
   /// The profiles that would serve a request in pools where its team's limit leaves room.
@@ -218,21 +246,22 @@ class Drafter {
       const auto model = pools_.model_of.find(candidate.pool);
       if (candidate.technology != Technology::kMig || model == pools_.model_of.end()) continue;
       auto& more = asked.try_emplace(candidate.pool, 0).first->second;
-      if (!placement::within_limit(world, candidate, more + 1)) continue;
+      if (!placement::within_limit(world, candidate, more + need.count)) continue;
       if (kinds.empty())
         text =
             name_of(candidate, state_.catalog().model(state_.fleet().pool(candidate.pool).model)) +
             " or more";
       kinds.insert({model->second, candidate.profile});
     }
-    for (const auto& kind : kinds) ++asked[pools_.of_model[kind.model.value()]];
+    std::set<PoolIndex> touched;
+    for (const auto& kind : kinds) touched.insert(pools_.of_model[kind.model.value()]);
+    for (const auto pool : touched) asked[pool] += need.count;
     return {kinds.begin(), kinds.end()};
   }
 
   /// What is expected beyond what is held and what waits, one demand for each tier and size.
   void add_expected() {
-    const auto now = std::max(wish_.now, state_.last_change());
-    auto made = forecast(state_.history(), *wish_.forecast, now, wish_.waiting);
+    auto made = forecast(state_.history(), *wish_.forecast, now_, wish_.waiting);
     for (auto& line : made.lines) {
       line.more = std::min(line.more, kMostExpected);
       if (line.more == 0) continue;
@@ -305,7 +334,8 @@ class Drafter {
     note(away_, "GPUs are away, cordoned, quarantined or held back by a plan: left as they are");
     note(undivided_, "GPUs are lent undivided or in shares: left as they are");
     note(pinned_, "slices stay where they are: their tier is not movable, or they cannot move now");
-    note(several_, "requests wait for several slices on one node: not planned for");
+    note(several_, "more requests wait for several slices on one node: not planned for");
+    note(gangs_, "requests wait for several nodes: not planned for");
     note(unserved_, "requests wait for what layouts do not decide: not planned for");
     note(unplanned_,
          "slices are expected in sizes or tiers that layouts do not decide: not planned for");
@@ -313,13 +343,14 @@ class Drafter {
 
   const State& state_;
   const PlanWish& wish_;
+  Instant now_;
   Pools pools_;
   Draft draft_;
-  std::vector<planning::GpuState> states_;  ///< by entry
-  bool hosts_counted_ = false;              ///< in the pool being added
+  bool hosts_counted_ = false;  ///< in the pool being added
   /// What other waiting requests of a team may take, by pool, in slices.
   std::map<std::string, std::map<PoolIndex, int>> asked_;
-  std::int64_t away_ = 0, undivided_ = 0, pinned_ = 0, several_ = 0, unserved_ = 0, values_ = 0;
+  std::int64_t away_ = 0, undivided_ = 0, pinned_ = 0, several_ = 0, gangs_ = 0, unserved_ = 0,
+               values_ = 0;
   std::int64_t unplanned_ = 0;
 };
 

@@ -14,11 +14,11 @@ PlanEnded withdrawn(const Plan& plan, Reason reason, std::string message) {
 /// What happens to a plan whose window is open, while no other is being applied.
 Event opened(const State& state, const Plan& plan) {
   auto outdated = outdated_parts(state, plan);
-  if (!outdated.first) return PlanStarted{plan.id};
+  if (!outdated.first) return PlanStarted{plan.id, {}, plan.may_restart};
   const bool any_left = std::ranges::any_of(plan.gpus, [&](const PlannedGpu& planned) {
     return !std::ranges::binary_search(outdated.gpus, planned.gpu);
   });
-  if (any_left) return PlanStarted{plan.id, std::move(outdated.gpus)};
+  if (any_left) return PlanStarted{plan.id, std::move(outdated.gpus), plan.may_restart};
   return withdrawn(plan, Reason::kPlanOutdated,
                    "when its window opened, nothing of it held any more: " + outdated.first->what);
 }

@@ -115,8 +115,8 @@ std::optional<Instant> State::next_due() const {
   if (!request_timers_.empty())
     next = std::min(next.value_or(Instant::max()), request_timers_.front().first);
   if (const auto* plan = applying())
-    next = std::min(
-        {next.value_or(Instant::max()), plan->progressed + kPlanPatience, cut_short_at(*plan)});
+    next = std::min({next.value_or(Instant::max()), plan->progressed + kPlanPatience,
+                     cut_short_at(*plan), next_stop(*plan)});
   if (const auto window = next_window(*this))
     next = std::min(next.value_or(Instant::max()), *window);
   return next;
@@ -158,7 +158,7 @@ void State::unfile_key(const request::Request& request) {
 }
 
 State::LeaseFile State::file_of(const request::Lease& lease) const {
-  LeaseFile file{.counted = lease.state != request::LeaseState::kEnded};
+  LeaseFile file{.counted = lease.state != request::LeaseState::kEnded || owed_.contains(lease.id)};
   if (!promised(lease)) return file;
   file.end = file.timer = lease.expires;
   if (lease.state != request::LeaseState::kActive) return file;
@@ -193,6 +193,9 @@ void State::rebuild() {
   applying_ = {};
   for (const auto& [id, plan] : plans_)
     if (plan.state == PlanState::kApplying) applying_ = id;
+  owed_.clear();
+  if (const auto* plan = applying())
+    for (const auto id : owed_by(*plan)) owed_.insert(id);
   index_.rebuild(demand_.typical(), fleet_, *catalog_, tiers_);
   rankings_ = placement::NodeRankings();
   use_.clear();

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -125,6 +126,8 @@ class State {
   const WaitingLines& waiting() const { return waiting_; }
   /// The last batch of a node's stream of use that is counted; 0: none.
   std::uint64_t use_counted(std::string_view node, std::string_view stream) const;
+  /// Is the lease over, and still charged until the plan has placed its request?
+  bool owes(LeaseId id) const { return owed_.contains(id); }
   /// How many requests of a team wait, for room or for approval.
   int waiting_of(std::string_view team) const;
   /// When the next notice, expiry or clean-up is due.
@@ -208,6 +211,7 @@ class State {
 
   std::uint64_t writes_as_ = 0;  ///< of this process, and no part of the state
   PlanId applying_;              ///< none: no plan is being applied
+  std::set<LeaseId> owed_;       ///< over, and charged until the plan has placed their requests
   placement::Index index_;
   placement::NodeRankings rankings_;
   ReportOrder report_order_;

@@ -26,6 +26,9 @@ struct MakesRoom {
   bool operator()(const SliceFreed&) const { return true; }
   bool operator()(const LeaseEnding& event) const { return event.requeue; }
   bool operator()(const LeaseEnded&) const { return true; }
+  // Its quota may have been kept for it by a plan.
+  bool operator()(const RequestMoved& event) const { return request::terminal(event.state); }
+  bool operator()(const RestartLeft&) const { return true; }
   bool operator()(const PlanAdvanced&) const { return true; }
   bool operator()(const PlanEnded&) const { return true; }
   bool operator()(const auto&) const { return false; }
@@ -57,8 +60,12 @@ struct ConcernsPlan {
   bool operator()(const GpuHealthChanged&) const { return true; }
   bool operator()(const SliceFreed&) const { return true; }
   bool operator()(const LeaseEnding&) const { return true; }
+  bool operator()(const LeaseEnded&) const { return true; }
+  bool operator()(const LeaseActivated&) const { return true; }
+  bool operator()(const RequestMoved&) const { return true; }
   bool operator()(const LeaseMoved&) const { return true; }
   bool operator()(const LeaseStays&) const { return true; }
+  bool operator()(const PlanTurnedBack&) const { return true; }
   bool operator()(const PlanStarted&) const { return true; }
   bool operator()(const auto&) const { return false; }
 };
@@ -69,7 +76,8 @@ void go_on(State& state, Instant now, Events& events) {
   if (const auto* plan = state.applying()) {
     const bool concerned = std::ranges::any_of(
         events, [](const Event& event) { return std::visit(ConcernsPlan{}, event); });
-    if (concerned || now >= plan->progressed + kPlanPatience || now >= cut_short_at(*plan))
+    if (concerned || now >= plan->progressed + kPlanPatience || now >= cut_short_at(*plan) ||
+        now >= next_stop(*plan))
       advance_plan(state, now, events);
   }
   keep_windows(state, now, events);
@@ -117,7 +125,8 @@ void tell_why(State& state, const request::Request& head, const Wait& wait, Inst
 }
 
 /// Tries the head of every line of the queue, oldest first. A line whose head does not fit is done
-/// with: room only becomes less while granting.
+/// with: room only becomes less while granting. Only a request that a plan kept its team's quota
+/// for may take less than was kept; then all are tried again.
 void grant_waiting(State& state, Instant now, std::vector<Event>& events) {
   const auto heads = state.waiting().heads();
   std::set<RequestId> queue(heads.begin(), heads.end());
@@ -129,8 +138,11 @@ void grant_waiting(State& state, Instant now, std::vector<Event>& events) {
       tell_why(state, request, granted.error(), now, events);
       continue;
     }
+    const bool kept = state.owes(request.lease);
     state.apply(*granted, now);
     events.push_back(std::move(*granted));
+    if (kept)
+      for (const auto head : state.waiting().heads()) queue.insert(head);
     if (const auto next = state.waiting().head_of(request)) queue.insert(*next);
   }
 }

@@ -58,13 +58,17 @@ class Touched {
   void operator()(const SliceFailed& event) { add_gpu(event.gpu); }
   void operator()(const SliceFreed& event) {
     add_gpu(event.gpu);
-    if (const auto* plan = state_.applying()) add("Plan", plan_name(plan->id));
+    add_applying();
   }
-  void operator()(const LeaseActivated& event) { add_lease(event.lease); }
+  void operator()(const LeaseActivated& event) {
+    add_lease(event.lease);
+    add_applying();
+  }
   void operator()(const LeaseExpiring& event) { add_lease(event.lease); }
   void operator()(const LeaseRenewed& event) { add_lease(event.lease); }
   void operator()(const LeaseEnding& event) {
     add_lease(event.lease);
+    add_applying();
     if (const auto* lease = state_.find(event.lease))
       for (const auto& slice : request::held_by(*lease)) add_gpu(slice.gpu);
   }
@@ -82,6 +86,13 @@ class Touched {
   void operator()(const PlanEnded& event) { add_plan(event.plan); }
   void operator()(const PlanScheduled& event) { add("Plan", plan_name(event.plan)); }
   void operator()(const PlanCutShort& event) { add("Plan", plan_name(event.plan)); }
+  void operator()(const RestartAnnounced& event) {
+    add("Plan", plan_name(event.plan));
+    add_lease(event.lease);
+  }
+  void operator()(const RestartPlaced& event) { add("Plan", plan_name(event.plan)); }
+  void operator()(const RestartLeft& event) { add("Plan", plan_name(event.plan)); }
+  void operator()(const PlanTurnedBack& event) { add("Plan", plan_name(event.plan)); }
   void operator()(const LeaseMoving& event) {
     add("Plan", plan_name(event.plan));
     add_lease(event.lease);
@@ -107,9 +118,12 @@ class Touched {
     if (const auto* plan = state_.find(id))
       for (const auto& planned : plan->gpus) add_gpu(planned.gpu);
   }
+  void add_applying() {
+    if (const auto* plan = state_.applying()) add("Plan", plan_name(plan->id));
+  }
   void add_moving(LeaseId id) {
     add_lease(id);
-    if (const auto* plan = state_.applying()) add("Plan", plan_name(plan->id));
+    add_applying();
     if (const auto* lease = state_.find(id))
       for (const auto& slice : request::held_by(*lease)) add_gpu(slice.gpu);
   }

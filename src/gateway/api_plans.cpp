@@ -100,9 +100,10 @@ void Api::history(const CallPtr& call) {
 void Api::apply_plan(const CallPtr& call) {
   const auto id = plan_of(*call);
   if (!id) return call->refuse(id.error());
-  const auto window = wire::decode_plan_window(call->request().body, {.bytes = options_.max_body});
-  if (!window) return call->refuse(window.error());
-  write_object(call, control::ApplyPlan{*id, *window});
+  const auto wanted =
+      wire::decode_plan_application(call->request().body, {.bytes = options_.max_body});
+  if (!wanted) return call->refuse(wanted.error());
+  write_object(call, control::ApplyPlan{*id, wanted->window, wanted->allow_restarts});
 }
 
 void Api::abort_plan(const CallPtr& call) {

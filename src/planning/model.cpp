@@ -44,10 +44,11 @@ class WantedKinds {
     std::map<Kind, std::int64_t> leased;
     for (const GpuClass& of : problem.classes) {
       const LayoutTable& layouts = catalog.model(of.state.model).layouts;
-      for (Layout rest = of.state.leased; rest != 0; rest &= rest - 1) {
-        const auto instance = static_cast<InstanceIndex>(std::countr_zero(rest));
-        leased[{of.state.model, layouts.instance(instance).profile}] += of.count;
-      }
+      for (const Layout held : {of.state.leased, of.state.booked})
+        for (Layout rest = held; rest != 0; rest &= rest - 1) {
+          const auto instance = static_cast<InstanceIndex>(std::countr_zero(rest));
+          leased[{of.state.model, layouts.instance(instance).profile}] += of.count;
+        }
     }
     std::set<ModelIndex> present;
     for (const GpuClass& of : problem.classes) present.insert(of.state.model);
@@ -160,13 +161,15 @@ class Builder {
     const ModelLayouts& known = layouts_of_model(of.state.model, targets);
     const LayoutTable& layouts = catalog_.model(of.state.model).layouts;
     std::vector<std::tuple<int, int, Layout>> candidates;
+    const Layout kept = of.state.pinned | of.state.booked;
     for (const Layout layout : known.maximal)
-      if ((layout & of.state.pinned) == of.state.pinned)
+      if ((layout & kept) == kept)
         candidates.emplace_back(-std::popcount(layout & of.state.layout), -layouts.openness(layout),
                                 layout);
     std::ranges::sort(candidates);
-    std::vector<Column> all = {column(of, targets, of.state.layout)};
-    for (const auto& [kept, open, layout] : candidates) all.push_back(column(of, targets, layout));
+    std::vector<Column> all;
+    if ((of.state.layout & kept) == kept) all.push_back(column(of, targets, of.state.layout));
+    for (const auto& [same, open, layout] : candidates) all.push_back(column(of, targets, layout));
     keep_undominated(all, targets);
     return targets;
   }
@@ -224,7 +227,8 @@ Model served_model(const Problem& problem, const Model& model, const catalog::Ca
                       .layout = of.state.pinned,
                       .leased = of.state.pinned,
                       .pinned = of.state.pinned,
-                      .weights = {}});
+                      .weights = {},
+                      .booked = of.state.booked});
     counts.push_back(of.count);
   }
   merged = {.classes = merge(states, counts), .demands = problem.demands};

@@ -13,8 +13,9 @@
 /// of its items go to which kind of instance. Two targets of a class differ only in how many
 /// instances of each wanted kind they offer, the weight they move and whether they are a change,
 /// so a class needs few of them:
-///   - the layout it has;
-///   - the maximal layouts that contain its pinned slices, of which those that another beats in
+///   - the layout it has, unless something is booked that it lacks;
+///   - the maximal layouts that contain its pinned and booked slices, of which those that another
+///   beats in
 ///     every respect are dropped.
 /// What is wanted at all is what is leased or what a demand accepts.
 namespace tessera::planning {
@@ -32,7 +33,7 @@ struct Column {
 struct Targets {
   std::size_t first_kind = 0;  ///< of the class's model, in Model::kinds
   std::size_t kinds = 0;
-  std::vector<Column> columns;  ///< the first is the layout as it is
+  std::vector<Column> columns;  ///< the first is the layout as it is, where it may stay
 };
 
 /// Demands that are served alike and worth the same.
@@ -47,7 +48,7 @@ struct Want {
 /// the solver sees small whole numbers.
 struct Model {
   std::vector<Kind> kinds;           ///< wanted, rising
-  std::vector<std::int64_t> leased;  ///< per kind
+  std::vector<std::int64_t> leased;  ///< per kind, what is booked included
   std::vector<Targets> targets;      ///< per class
   std::vector<Want> wants;
   std::int64_t value_unit = 1;
@@ -82,7 +83,8 @@ struct Choice {
 /// this. False: `choice` breaks one; `score` then means nothing.
 bool score_of(const Problem& problem, const Model& model, const Choice& choice, Score& score);
 
-/// Nothing changes; items take what is free, the most valuable first.
+/// Every GPU has its first column: nothing changes, where nothing is booked. Items take what is
+/// free, the most valuable first.
 Choice as_it_stands(const Problem& problem, const Model& model);
 
 }  // namespace tessera::planning

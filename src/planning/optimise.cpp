@@ -38,12 +38,13 @@ class Search {
         program_(problem, model, *solver_) {
     for (const Want& want : model_.wants) best_.bound.served += want.value * want.count;
     offer(as_it_stands(problem, model));
+    // Columns are taken in where prices call for them, and there are no prices without a choice.
+    if (!found()) program_.take_all();
   }
 
   /// The most that can be served, and a proof of it; the levels below do not matter.
   std::int64_t most_served() {
-    // The pinned slices alone hold too few leases to begin with.
-    program_.take_all();
+    if (best_.bound.served == 0) return 0;
     settle(Level::kServed);
     return best_.bound.served;
   }
@@ -51,16 +52,21 @@ class Search {
   /// `most_served`: proven elsewhere.
   Optimum run(std::int64_t most_served) {
     best_.bound.served = std::min(best_.bound.served, most_served);
-    if (!aim_at_bounds() && reach_served() && settle(Level::kMoved)) settle(Level::kChanged);
-    best_.proven = best_.score == best_.bound;
+    if (!aim_at_bounds() && reach_served()) {
+      if (served_prices_) program_.limit(Level::kServed, *served_prices_, -best_.score.served);
+      if (settle(Level::kMoved)) settle(Level::kChanged);
+    }
+    best_.proven = found() && best_.score == best_.bound;
     return std::move(best_);
   }
 
  private:
+  bool found() const { return !best_.choice.gpus.empty(); }
+
   void offer(Choice choice) {
     Score score;
     if (!score_of(problem_, model_, choice, score)) return;
-    if (!best_.choice.gpus.empty() && !score.better_than(best_.score)) return;
+    if (found() && !score.better_than(best_.score)) return;
     best_.choice = std::move(choice);
     best_.score = score;
   }
@@ -76,6 +82,7 @@ class Search {
     const auto served = program_.relax(Level::kServed, patience_);
     if (!served) return false;
     best_.bound.served = std::min(best_.bound.served, -served->bound);
+    served_prices_ = served->prices;
     offer(served->choice);
     program_.settle_served(std::min(-served->reached, best_.bound.served));
     const auto moved = program_.relax(Level::kMoved, patience_);
@@ -87,13 +94,14 @@ class Search {
     offer(changed->choice);
     const Score aim{best_.bound.served, std::max<std::int64_t>(moved->bound, 0),
                     std::max<std::int64_t>(changed->bound, 0)};
-    if (best_.score != aim) offer(program_.branch(Level::kChanged, Half(patience_)).choice);
+    if (!found() || best_.score != aim)
+      offer(program_.branch(Level::kChanged, Half(patience_)).choice);
     // Bounds of later levels hold for what earlier levels have really reached only.
     if (best_.score.served != aim.served) return false;
     best_.bound.moved = aim.moved;
     if (best_.score.moved != aim.moved) return false;
     best_.bound.changed = aim.changed;
-    return best_.score == aim;
+    return found() && best_.score == aim;
   }
 
   /// Looks for a choice that serves the most. True: best_ is one.
@@ -108,7 +116,8 @@ class Search {
     return true;
   }
 
-  /// Branches on one level. True: its optimum is known, and best_ has it.
+  /// Branches on one level. True: its optimum is known, and best_ has it. What no choice can have
+  /// that is as good is left out before each attempt, and for the levels below.
   bool settle(Level level) {
     if (level == Level::kMoved) program_.settle_moved_freely();
     if (level == Level::kChanged) program_.settle_moved(best_.score.moved);
@@ -116,16 +125,26 @@ class Search {
     if (!relaxed) return false;
     raise_bound(level, relaxed->bound);
     offer(relaxed->choice);
-    if (!met(level)) offer(program_.branch(level, Half(patience_)).choice);
     if (!met(level)) {
-      program_.take_near(level, relaxed->prices, value_of(best_.score, level) - relaxed->bound);
+      limit(level, relaxed->prices);
+      offer(program_.branch(level, Half(patience_)).choice);
+    }
+    if (!met(level)) {
+      limit(level, relaxed->prices);
+      program_.take_all();
       const auto whole = program_.branch(level, patience_);
       offer(whole.choice);
       // With every target that could be part of a better choice, this bound holds for all.
-      if (whole.outcome != Outcome::kInfeasible)
+      if (whole.outcome != Outcome::kInfeasible && found())
         raise_bound(level, std::min(whole.bound, value_of(best_.score, level)));
     }
+    if (met(level)) limit(level, relaxed->prices);
     return met(level);
+  }
+
+  /// Of this level only what is as good as the best choice so far is of interest.
+  void limit(Level level, const Prices& prices) {
+    if (found()) program_.limit(level, prices, value_of(best_.score, level));
   }
 
   void raise_bound(Level level, std::int64_t cost) {
@@ -136,7 +155,7 @@ class Search {
   }
 
   bool met(Level level) const {
-    return value_of(best_.score, level) == value_of(best_.bound, level);
+    return found() && value_of(best_.score, level) == value_of(best_.bound, level);
   }
 
   const Problem& problem_;
@@ -144,6 +163,7 @@ class Search {
   const Patience& patience_;
   std::unique_ptr<Solver> solver_;
   Program program_;
+  std::optional<Prices> served_prices_;
   Optimum best_;
 };
 

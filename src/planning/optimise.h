@@ -13,7 +13,7 @@ namespace tessera::planning {
 /// A choice with its proof. `proven`: each of the three figures equals its bound, so no plan is
 /// better; otherwise the bounds say how far from it this one can be at most.
 struct Optimum {
-  Choice choice;
+  Choice choice;  ///< empty where something is booked and no choice was found
   Score score;
   Score bound;  ///< at most this served; among plans that serve as much, at least this moved; …
   bool proven = false;

@@ -44,7 +44,8 @@ class Layouts {
   void trim(std::size_t index) {
     const GpuState& state = problem_.classes[made_[index].gpus.of_class].state;
     const auto& layouts = catalog_.model(state.model).layouts;
-    for (Layout rest = made_[index].target & ~state.layout; rest != 0; rest &= rest - 1) {
+    const Layout needed = state.layout | state.booked;
+    for (Layout rest = made_[index].target & ~needed; rest != 0; rest &= rest - 1) {
       const auto instance = static_cast<InstanceIndex>(std::countr_zero(rest));
       const auto kind = std::ranges::lower_bound(
           model_.kinds, Kind{state.model, layouts.instance(instance).profile});
@@ -98,6 +99,8 @@ Plan make_plan(const Problem& problem, const catalog::Catalog& catalog, const So
   const Model model = build_model(problem, catalog);
   const Optimum best = optimise(problem, model, catalog, solver, patience);
   Plan plan;
+  plan.feasible = !best.choice.gpus.empty();
+  if (!plan.feasible) return plan;
   plan.served = best.score.served * model.value_unit;
   plan.served_bound = best.bound.served * model.value_unit;
   plan.moved = best.score.moved * model.weight_unit;

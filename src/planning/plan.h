@@ -22,6 +22,7 @@ struct Plan {
   std::int64_t moved = 0, moved_bound = 0;
   std::int64_t changed = 0, changed_bound = 0;
   bool proven = false;
+  bool feasible = true;  ///< false: what is booked leaves no room for the leases, or none was found
   std::vector<Assignment> layouts;  ///< by class, covering each of its GPUs once
   std::vector<Service> services;    ///< by demand
   Change change;

@@ -32,6 +32,9 @@ struct GpuState {
   Layout pinned = 0;  ///< those whose lease must stay; a subset of leased
   /// Of the leased slices that may move, by rising instance: what moving one costs.
   std::vector<std::int64_t> weights;
+  /// What the target layout must have beside them, for nobody else; legal with `pinned` and apart
+  /// from it.
+  Layout booked = 0;
 
   friend auto operator<=>(const GpuState&, const GpuState&) = default;
 };

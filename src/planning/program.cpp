@@ -25,7 +25,7 @@ int Program::want_row(std::size_t want) const {
 }
 
 Program::Program(const Problem& problem, const Model& model, Solver& solver)
-    : problem_(problem), model_(model), solver_(solver) {
+    : problem_(problem), model_(model), solver_(solver), limits_(no_limits(problem, model)) {
   add_rows();
   add_items();
   std::vector<NewColumn> batch;
@@ -67,7 +67,7 @@ void Program::add_items() {
 void Program::take(std::size_t of_class, std::size_t index, std::vector<NewColumn>& batch) {
   const Targets& targets = model_.targets[of_class];
   const Column& column = targets.columns[index];
-  NewColumn made{static_cast<double>(cost_of(column, level_)), kInfinite, {}};
+  NewColumn made{static_cast<double>(cost_of(column, level_)), upper_of(of_class, index), {}};
   if (column.moved != 0) made.entries.push_back({kMovedRow, static_cast<double>(column.moved)});
   made.entries.push_back({class_row(of_class), 1});
   for (std::size_t k = 0; k < targets.kinds; ++k)
@@ -135,7 +135,7 @@ bool Program::take_helpful(const Relaxed& relaxed, const Prices& prices) {
     double best = relaxed.duals[static_cast<std::size_t>(class_row(c))] - kSlack;
     std::size_t found = targets.columns.size();
     for (std::size_t i = 0; i < targets.columns.size(); ++i) {
-      if (is_taken_[c][i]) continue;
+      if (is_taken_[c][i] || limits_.gpus[c][i] == 0) continue;
       const double cost = priced(targets, targets.columns[i], prices);
       if (cost >= best) continue;
       best = cost;
@@ -156,7 +156,7 @@ std::optional<Program::Relaxation> Program::relax(Level level, const Patience& p
     const Relaxed relaxed = solver_.relax(patience.left());
     if (relaxed.outcome != Outcome::kOptimal) return std::nullopt;
     const Prices prices = prices_of(relaxed);
-    const std::int64_t bound = lower_bound(problem_, model_, level, settled_, prices);
+    const std::int64_t bound = lower_bound(problem_, model_, limits_, level, settled_, prices);
     if (bound > result.bound) {
       result.bound = bound;
       result.prices = prices;
@@ -190,22 +190,23 @@ void Program::take_all() {
   std::vector<NewColumn> batch;
   for (std::size_t c = 0; c < model_.targets.size(); ++c)
     for (std::size_t i = 0; i < model_.targets[c].columns.size(); ++i)
-      if (!is_taken_[c][i]) take(c, i, batch);
+      if (!is_taken_[c][i] && limits_.gpus[c][i] != 0) take(c, i, batch);
   flush(batch);
 }
 
-void Program::take_near(Level level, const Prices& prices, std::int64_t slack) {
-  if (level != level_) cost_by(level);
-  std::vector<NewColumn> batch;
-  for (std::size_t c = 0; c < model_.targets.size(); ++c) {
-    const Targets& targets = model_.targets[c];
-    std::vector<double> costs;
-    for (const Column& column : targets.columns) costs.push_back(priced(targets, column, prices));
-    const double most = *std::ranges::min_element(costs) + static_cast<double>(slack) + kSlack;
-    for (std::size_t i = 0; i < costs.size(); ++i)
-      if (!is_taken_[c][i] && costs[i] <= most) take(c, i, batch);
-  }
-  flush(batch);
+/// The row of the class says no more than that all of its GPUs may get it.
+double Program::upper_of(std::size_t of_class, std::size_t column) const {
+  const std::int64_t most = limits_.gpus[of_class][column];
+  return most >= problem_.classes[of_class].count ? kInfinite : static_cast<double>(most);
+}
+
+void Program::limit(Level level, const Prices& prices, std::int64_t at_most) {
+  if (!tighten(limits_, problem_, model_, level, settled_, prices, at_most)) return;
+  int next = 0;
+  for (const auto& [want, position] : items_)
+    solver_.set_upper(next++, static_cast<double>(limits_.items[want][position]));
+  for (const Taken& taken : columns_)
+    solver_.set_upper(next++, upper_of(taken.of_class, taken.column));
 }
 
 /// The solution in whole numbers, if it is one.

@@ -40,10 +40,11 @@ class Program {
   };
   Branched branch(Level level, const Patience& patience);
 
+  /// From here on only choices are of interest that cost at most so much at this level: whatever
+  /// the prices prove to be in none of them is left out.
+  void limit(Level level, const Prices& prices, std::int64_t at_most);
+  /// Takes in every target that is not left out.
   void take_all();
-  /// Takes in every target that could be part of a choice within `slack` of the level's bound at
-  /// these prices: a choice with any other target costs more.
-  void take_near(Level level, const Prices& prices, std::int64_t slack);
 
  private:
   struct Taken {
@@ -60,6 +61,7 @@ class Program {
   void flush(std::vector<NewColumn>& batch);
   void cost_by(Level level);
   Prices prices_of(const Relaxed& relaxed) const;
+  double upper_of(std::size_t of_class, std::size_t column) const;
   double priced(const Targets& targets, const Column& column, const Prices& prices) const;
   bool take_helpful(const Relaxed& relaxed, const Prices& prices);
   std::optional<Choice> whole(std::span<const double> x) const;
@@ -69,6 +71,7 @@ class Program {
   Solver& solver_;
   Level level_ = Level::kServed;
   Settled settled_;
+  Limits limits_;
   std::vector<std::pair<std::size_t, std::size_t>> items_;  ///< (want, position); columns first
   std::vector<Taken> columns_;                              ///< after the items
   std::vector<std::vector<bool>> is_taken_;

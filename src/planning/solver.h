@@ -56,6 +56,7 @@ class Solver {
   virtual void add_columns(std::span<const NewColumn> columns) = 0;
   virtual void set_costs(std::span<const double> costs) = 0;
   virtual void set_row(int row, RowBounds bounds) = 0;
+  virtual void set_upper(int column, double upper) = 0;
   virtual Relaxed relax(base::Duration limit) = 0;
   /// All columns in whole numbers.
   virtual Integral branch(base::Duration limit) = 0;

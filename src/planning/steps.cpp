@@ -28,9 +28,10 @@ struct Group {
   bool cordoned = false;
   bool spare = false;
   Layout parked = 0;  ///< slices made for guests
+  Layout booked = 0;  ///< of the target: for nobody who has a lease now
 
-  Layout leaving() const { return leased & ~target; }      ///< leases that must go
-  Layout homes() const { return now & target & ~leased; }  ///< free slices that stay
+  Layout leaving() const { return leased & ~target; }                ///< leases that must go
+  Layout homes() const { return now & target & ~leased & ~booked; }  ///< free slices that stay
 };
 
 /// Where one lease of each of a group's GPUs is.
@@ -51,7 +52,8 @@ class Walk {
                          .model = state.model,
                          .now = state.layout,
                          .leased = state.leased,
-                         .target = one.target});
+                         .target = one.target,
+                         .booked = state.booked});
     }
     add_spares(problem);
   }

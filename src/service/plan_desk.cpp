@@ -88,11 +88,11 @@ void PlanDesk::run() {
 
 base::Result<control::Plan> PlanDesk::compute(const Order& order) {
   const auto begun = Clock::now();
-  const auto draft = engine_.read(
+  auto draft = engine_.read(
       [&](const control::State& state) { return control::draft_plan(state, order.wish); });
   if (!draft) return std::unexpected(draft.error());
   const Deadline deadline(order.time_limit, stopping_);
-  const auto solution = planning::make_plan(draft->problem, draft->catalog, solver_, deadline);
+  const auto solution = control::solve_draft(*draft, solver_, deadline);
   if (stopping_) return unavailable("the control plane is stopping");
   return control::finish_plan(*draft, solution,
                               std::chrono::duration_cast<base::Duration>(Clock::now() - begun));

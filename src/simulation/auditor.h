@@ -37,6 +37,7 @@ class Auditor {
 
   std::uint64_t granted() const { return books_.granted(); }
   std::uint64_t moved() const { return books_.moved(); }
+  std::uint64_t restarted() const { return books_.restarted(); }
 
  private:
   void check_acknowledged(const control::State& state) const;

@@ -107,10 +107,11 @@ class Entry {
     gpu(event.gpu).held.erase(event.generation);
   }
   void operator()(const control::LeaseActivated& event) {
-    const auto& page = lease(event.lease);
+    auto& page = lease(event.lease);
     for (const auto& each : page.lease.slices)
       need(slice(each.gpu, each.generation).phase == Books::Phase::kReady,
            "a lease became active before all its slices were ready");
+    page.activated = event.at;
     set(page, RequestState::kActive);
   }
   void operator()(const control::LeaseExpiring& event) {
@@ -160,6 +161,8 @@ class Entry {
   void operator()(const control::PlanEnded& event);
   void operator()(const control::LeaseMoving& event);
   void operator()(const control::LeaseMoved& event);
+  void operator()(const control::RestartAnnounced& event);
+  void operator()(const control::RestartPlaced& event) { placed_ = event.lease; }
   void operator()(const control::LeaseStays& event) { give_up(lease(event.lease)); }
   void operator()(const auto&) {}
 
@@ -212,6 +215,7 @@ class Entry {
     page.leaving.push_back(*page.arriving);
     page.arriving.reset();
   }
+  void check_stop(const Books::LeasePage& page, const control::LeaseEnding& event) const;
   void check_promise(const request::Lease& lease, const Books::RequestPage& asked) const;
   void hold(const request::Lease& lease, const request::LeasedSlice& slice, bool for_plan) const;
   void charge(const request::Lease& lease) const;
@@ -219,6 +223,7 @@ class Entry {
   Books& b_;
   const Record& record_;
   bool some_slice_failed_ = false;
+  LeaseId placed_;  ///< granted by a plan to what it has stopped
 };
 
 void Entry::operator()(const control::LeaseGranted& event) {
@@ -230,7 +235,8 @@ void Entry::operator()(const control::LeaseGranted& event) {
        "a lease was granted to a request that does not wait");
   need(lease.team == asked.team, "a lease was granted to another team");
   check_promise(lease, asked);
-  for (const auto& each : lease.slices) hold(lease, each, false);
+  const bool restarted = placed_ == lease.id;
+  for (const auto& each : lease.slices) hold(lease, each, restarted);
   charge(lease);
   asked.state = RequestState::kProvisioning;
   asked.lease = lease.id;
@@ -316,6 +322,7 @@ void Entry::operator()(const control::PlanStarted& event) {
   for (const auto& [id, page] : b_.plans_) need(!page.applying, "two plans at once");
   auto& page = plan(event.plan);
   page.applying = true;
+  page.may_restart = event.may_restart;
   for (const auto& planned : page.plan.gpus)
     if (!std::ranges::binary_search(event.left_out, planned.gpu)) gpu(planned.gpu).changing = true;
 }
@@ -400,6 +407,35 @@ void Entry::charge(const request::Lease& lease) const {
   }
 }
 
+/// Only a plan that may restart leases ends one to make room: one of those it names, which it has
+/// told, after the notice and not in its least time.
+void Entry::check_stop(const Books::LeasePage& page, const control::LeaseEnding& event) const {
+  const auto plan =
+      std::ranges::find_if(b_.plans_, [](const auto& entry) { return entry.second.applying; });
+  need(plan != b_.plans_.end() && plan->second.may_restart && event.requeue,
+       "a lease was stopped that nobody agreed to");
+  need(std::ranges::any_of(plan->second.plan.moves,
+                           [&](const control::PlannedMove& move) {
+                             return move.kind == control::MoveKind::kStop &&
+                                    move.lease == event.lease;
+                           }),
+       "a lease was stopped that the plan does not name");
+  const auto& tier = find(b_.tiers_, page.lease.tier, "a tier");
+  need(tier.movable, "a lease was stopped that must stay");
+  need(page.stop_not_before && record_.at >= *page.stop_not_before,
+       "a lease was stopped before its holder was told so");
+  need(record_.at >= page.activated + tier.min_runtime, "a lease was stopped in its least time");
+}
+
+/// Its holder is told early enough.
+void Entry::operator()(const control::RestartAnnounced& event) {
+  auto& page = lease(event.lease);
+  need(!page.ending, "a restart of a lease that is over was announced");
+  need(event.not_before >= record_.at + find(b_.tiers_, page.lease.tier, "a tier").notice,
+       "a restart was announced without the tier's notice");
+  page.stop_not_before = event.not_before;
+}
+
 /// Did somebody end it who may?
 void Entry::operator()(const control::LeaseEnding& event) {
   auto& page = lease(event.lease);
@@ -420,6 +456,10 @@ void Entry::operator()(const control::LeaseEnding& event) {
                hosts_of(page.lease),
                [&](const auto index) { return !node(index).ready || deletes(node(index).name); }),
            "a node is away that is not");
+      break;
+    case Reason::kPreempted:
+      check_stop(page, event);
+      ++b_.restarted_;
       break;
     default:
       need(false, "a lease ended for no reason known");

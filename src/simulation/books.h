@@ -25,6 +25,7 @@ class Books {
 
   std::uint64_t granted() const { return granted_; }
   std::uint64_t moved() const { return moved_; }
+  std::uint64_t restarted() const { return restarted_; }
   /// A lease whose time was up before `before` and that nobody ended; empty if there is none.
   std::string overdue(base::Instant before) const;
 
@@ -63,12 +64,15 @@ class Books {
     request::Lease lease;
     bool ending = false;
     bool ended = false;
+    base::Instant activated{};
+    std::optional<base::Instant> stop_not_before;  ///< its holder was told so
     std::optional<request::LeasedSlice> arriving;  ///< being prepared for it elsewhere
     std::vector<request::LeasedSlice> leaving;     ///< given up, not yet verified free
   };
   struct PlanPage {
     control::Plan plan;
     bool applying = false;
+    bool may_restart = false;
   };
 
   const catalog::Catalog& catalog_;
@@ -84,7 +88,8 @@ class Books {
   std::set<std::pair<std::string, std::string>> keys_;  ///< (client, idempotency key) seen
   std::map<control::PlanId, PlanPage> plans_;
   std::uint64_t granted_ = 0;
-  std::uint64_t moved_ = 0;  ///< leases that changed over
+  std::uint64_t moved_ = 0;      ///< leases that changed over
+  std::uint64_t restarted_ = 0;  ///< leases that a plan stopped
 };
 
 }  // namespace tessera::simulation

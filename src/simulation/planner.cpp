@@ -44,7 +44,7 @@ control::PlanWish Planner::random_wish() {
 }
 
 /// A few leases change places, one after the other; what one leaves another may take. A good plan
-/// moves little, so this is what tries the moving.
+/// moves little, so this is what tries the moving, and the restarting of some.
 control::Plan Planner::random_moves(const control::Draft& draft) {
   control::Plan plan{.revision = draft.revision, .max_parallel = draft.max_parallel};
   std::map<fleet::GpuIndex, catalog::ModelIndex> models;
@@ -62,6 +62,7 @@ control::Plan Planner::random_moves(const control::Draft& draft) {
     }
   std::ranges::sort(plan.gpus, {}, &control::PlannedGpu::gpu);
   auto seats = draft.seats;
+  std::vector<control::PlannedMove> starts;  ///< of leases that are restarted
   for (auto left = 1 + random_.below(5); left > 0 && !seats.empty(); --left) {
     const auto seat =
         std::next(seats.begin(), static_cast<std::ptrdiff_t>(random_.below(seats.size())));
@@ -75,16 +76,25 @@ control::Plan Planner::random_moves(const control::Draft& draft) {
           free.emplace_back(gpu, static_cast<catalog::InstanceIndex>(std::countr_zero(rest)));
     if (free.empty()) continue;
     const auto to = free[random_.below(free.size())];
-    plan.moves.push_back({.lease = lease,
-                          .from = from.first,
-                          .from_instance = from.second,
-                          .to = to.first,
-                          .to_instance = to.second});
+    control::PlannedMove move{.lease = lease,
+                              .from = from.first,
+                              .from_instance = from.second,
+                              .to = to.first,
+                              .to_instance = to.second};
+    if (random_.chance(1, 3)) {
+      move.kind = control::MoveKind::kStart;
+      starts.push_back(move);
+      move.kind = control::MoveKind::kStop;
+      move.to = move.from;
+      move.to_instance = move.from_instance;
+    }
+    plan.moves.push_back(move);
     held[from.first] &= ~catalog::bit(from.second);
     held[to.first] |= catalog::bit(to.second);
     seats.erase(seat);
-    seats.emplace(to, lease);
+    if (move.kind == control::MoveKind::kMove) seats.emplace(to, lease);
   }
+  plan.moves.insert(plan.moves.end(), starts.begin(), starts.end());
   for (auto& planned : plan.gpus) planned.after = held[planned.gpu];
   std::erase_if(plan.gpus, [&](const control::PlannedGpu& planned) {
     return std::ranges::none_of(plan.moves,
@@ -97,15 +107,13 @@ void Planner::think() {
   if (calm_) return;
   agenda_.after(seconds(100 + random_.below(400)), [this] { think(); });
   if (!control_.up()) return;
-  const auto draft = control::draft_plan(control_.state(), random_wish());
+  auto draft = control::draft_plan(control_.state(), random_wish());
   if (!draft) return;
   const auto plan =
       random_.chance(1, 2)
           ? random_moves(*draft)
-          : control::finish_plan(*draft,
-                                 planning::make_plan(draft->problem, draft->catalog,
-                                                     solver::make_coin_solver, Endless()),
-                                 {});
+          : control::finish_plan(
+                *draft, control::solve_draft(*draft, solver::make_coin_solver, Endless()), {});
   const auto delay = random_.chance(3, 4) ? Duration{} : seconds(random_.below(60));
   agenda_.after(delay, [this, plan] { put(plan); });
 }
@@ -133,6 +141,7 @@ base::WeekWindow Planner::window_soon() {
 void Planner::apply(control::PlanId plan) {
   if (!control_.up()) return;
   control::ApplyPlan command{plan};
+  command.allow_restarts = random_.chance(4, 5);
   if (random_.chance(1, 3)) command.window = window_soon();
   const auto applied = control_.execute(command, kPlanner);
   if (!applied) {

@@ -39,6 +39,7 @@ SeedResult run_seed(std::uint64_t seed, const Hooks& hooks, WorldOptions options
   result.simulated = world.simulated();
   result.granted = world.granted();
   result.moved = world.moved();
+  result.restarted = world.restarted();
   result.faults = world.faults();
   result.digest = digest_of(world.journal_bytes());
   result.is_void = result.granted < kLeastGrants || result.faults.total() < kLeastFaults;
@@ -59,6 +60,7 @@ Report run_seeds(std::uint64_t first_seed, std::uint64_t count, const Progress& 
         std::chrono::duration<double, std::ratio<3600>>(result.simulated).count();
     report.granted += result.granted;
     report.moved += result.moved;
+    report.restarted += result.restarted;
     faults.add(result.faults);
     report.faults = faults.by_name();
     digests += hex(result.digest);

@@ -17,7 +17,8 @@ struct SeedResult {
   bool is_void = false;  ///< too little happened for the run to prove anything
   Duration simulated{};
   std::uint64_t granted = 0;
-  std::uint64_t moved = 0;  ///< leases that a plan moved
+  std::uint64_t moved = 0;      ///< leases that a plan moved
+  std::uint64_t restarted = 0;  ///< leases that a plan restarted
   FaultCounts faults;
   std::uint64_t digest = 0;  ///< of all bytes in the journal
 };
@@ -33,6 +34,7 @@ struct Report {
   std::map<std::string, std::uint64_t> faults;
   std::uint64_t granted = 0;
   std::uint64_t moved = 0;
+  std::uint64_t restarted = 0;
   std::string digest;  ///< of all journals, in hex: equal for equal seeds, on every machine
 
   struct First {

@@ -180,6 +180,7 @@ void Workload::administrate() {
       tier.oversubscription = static_cast<int>(2 + random_.below(4));
       tier.max_tenants = static_cast<int>(2 + random_.below(8));
       if (random_.chance(1, 6)) tier.movable = !tier.movable;
+      tier.min_runtime = std::chrono::minutes(random_.below(4));
       insist(control::PutTier{std::move(tier)}, kAdmin);
     }
   }

@@ -45,6 +45,7 @@ class World {
   Duration simulated() const { return agenda_.now() - begin_; }
   std::uint64_t granted() const { return auditor_.granted(); }
   std::uint64_t moved() const { return auditor_.moved(); }
+  std::uint64_t restarted() const { return auditor_.restarted(); }
   const FaultCounts& faults() const { return faults_; }
   std::string journal_bytes() const { return control_.journal().log(); }
 

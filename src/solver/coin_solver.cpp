@@ -89,6 +89,10 @@ class CoinSolver final : public planning::Solver {
     clp_.setRowBounds(row, bounds.lower, bound_for_clp(bounds.upper));
   }
 
+  void set_upper(int column, double upper) override {
+    clp_.setColumnUpper(column, bound_for_clp(upper));
+  }
+
   Relaxed relax(base::Duration limit) override {
     if (clp_.numberColumns() == 0) return without_columns();
     clp_.setMaximumWallSeconds(seconds(limit));

@@ -17,10 +17,9 @@ class Endless final : public planning::Patience {
 class PlanDraftTest : public PlanWorld {
  protected:
   Plan plan_for(const PlanWish& wish) {
-    const auto draft = draft_plan(state_, wish);
+    auto draft = draft_plan(state_, wish);
     EXPECT_TRUE(draft) << base::to_string(draft.error());
-    const auto solution =
-        planning::make_plan(draft->problem, draft->catalog, solver::make_coin_solver, Endless());
+    const auto solution = solve_draft(*draft, solver::make_coin_solver, Endless());
     return finish_plan(*draft, solution, {});
   }
 
@@ -110,6 +109,47 @@ TEST_F(PlanDraftTest, RefusesWhatNoPoolCouldEverServe) {
   EXPECT_EQ(refused.error().reason, Reason::kNeverFits);
   EXPECT_EQ(refused.error().where, "spec.demand[0]");
   EXPECT_EQ(draft_plan(state_, {.pool = "elsewhere"}).error().reason, Reason::kUnknownObject);
+}
+
+TEST_F(PlanDraftTest, ARequestForSeveralSlicesGetsThemOnOneNode) {
+  scatter();
+  const auto waits = submit({.memory = base::MiB(70 * 1024),
+                             .isolation = catalog::Isolation::kPartition,
+                             .count = 2,
+                             .duration = std::chrono::hours(8)});
+  ASSERT_EQ(request(waits).state, RequestState::kQueued);
+  const auto made = plan_for({});
+  ASSERT_EQ(made.grants.size(), 1u) << "two leases go to the third GPU";
+  EXPECT_EQ(made.grants.front().seats().size(), 2u);
+  EXPECT_EQ(made.moves.size(), 2u);
+  EXPECT_EQ(made.figures.served, 2 * planning::kUnit);
+  const auto id = put(made);
+  apply_to_the_end(id);
+  EXPECT_EQ(plan(id).state, PlanState::kDone);
+  ASSERT_EQ(lease_of(waits).slices.size(), 2u);
+  for (const auto& slice : lease_of(waits).slices)
+    EXPECT_EQ(state_.fleet().gpu(slice.gpu).node, lease_of(waits).node);
+}
+
+TEST_F(PlanDraftTest, ALeaseOfSeveralSlicesStaysAndOneThatCannotBeServedMovesNobody) {
+  const auto pair = submit({.memory = base::MiB(18 * 1024),
+                            .isolation = catalog::Isolation::kPartition,
+                            .count = 2,
+                            .duration = std::chrono::hours(8)});
+  work_all();
+  const auto before = lease_of(pair).slices;
+  const auto waits = submit({.memory = base::MiB(70 * 1024),
+                             .isolation = catalog::Isolation::kPartition,
+                             .count = 2,
+                             .duration = std::chrono::hours(8)});
+  submit(70);
+  work_all();
+  const auto made = plan_for({});
+  if (request(waits).state == RequestState::kQueued) {
+    EXPECT_TRUE(made.moves.empty());
+  }
+  for (const auto& move : made.moves) EXPECT_NE(move.lease, lease_of(pair).id);
+  EXPECT_EQ(lease_of(pair).slices.size(), before.size());
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ struct Tier {
   std::vector<std::string> teams;             ///< who may use it; empty: all
   /// A plan may move its leases to other devices, which restarts what runs there.
   bool movable = false;
+  Duration min_runtime{};  ///< for so long after it became active, not even a plan moves a lease
 
   /// What a slice of `technology` is protected from in this tier; absent where the technology
   /// would break the tier's promise or is not among its technologies.
@@ -68,6 +69,7 @@ struct Tier {
     visit("autoApproval", self.auto_approval);
     visit("teams", self.teams);
     visit("movable", self.movable);
+    visit("minRuntime", self.min_runtime);
   }
 };
 

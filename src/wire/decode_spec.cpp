@@ -342,6 +342,7 @@ tenancy::Tier decode_tier(Fields& spec, const std::string& name) {
   tier.movable = tier.isolation < catalog::Isolation::kPartition;
   if (const Value* movable = spec.take("movable"))
     spec.decoder().flag(*movable, spec.path_of("movable"), tier.movable);
+  spec.duration("minRuntime", tier.min_runtime);
   spec.finish();
   check_tier(spec, tier);
   return tier;

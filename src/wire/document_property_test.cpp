@@ -83,6 +83,7 @@ tenancy::Tier any_tier() {
     tier.auto_approval = tenancy::AutoApproval{any_gpus(100'000), any_duration()};
   tier.teams = any_names();
   tier.movable = between(0, 1) == 1;
+  tier.min_runtime = std::chrono::minutes(between(0, 90));
   return tier;
 }
 

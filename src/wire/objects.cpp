@@ -67,6 +67,23 @@ Json moving_json(const control::State& state, const request::Lease& lease) {
            "over, and what runs on the old one is ended"}};
 }
 
+/// The notice of a restart: a plan will stop it, and grant its request another slice.
+Json restart_json(const control::State& state, const request::Lease& lease) {
+  const auto* plan = state.applying();
+  if (plan == nullptr || !plan->may_restart) return nullptr;
+  const auto stop = std::ranges::find_if(plan->moves, [&](const control::PlannedMove& move) {
+    return move.lease == lease.id && move.kind == control::MoveKind::kStop;
+  });
+  if (stop == plan->moves.end() || stop->phase != control::MovePhase::kWaiting ||
+      stop->not_before == base::Instant{})
+    return nullptr;
+  return {{"plan", "plan-" + std::to_string(plan->id.value())},
+          {"notBefore", instant_json(stop->not_before)},
+          {"message",
+           "a plan will end this lease to make room, and grant its request another slice; what "
+           "runs on it is ended"}};
+}
+
 /// What the last move did.
 Json moved_json(const request::Lease& lease) {
   if (!lease.moved) return nullptr;
@@ -248,6 +265,7 @@ Json lease_object(const control::State& state, const request::Lease& lease) {
                  {"endedAt", instant_json(lease.ended)},
                  {"endReason", reason_json(lease.end_reason)},
                  {"movingTo", moving_json(state, lease)},
+                 {"restart", restart_json(state, lease)},
                  {"moved", moved_json(lease)},
                  {"pricePerHour", price_json(state, lease.cost, lease.tier)},
                  {"use", use_json(lease.use)}};

@@ -41,17 +41,17 @@ base::Result<PlanOrder> decode_plan_order(std::string_view json, Limits limits) 
   return decode_body<PlanOrder>(json, limits, read_order);
 }
 
-base::Result<std::optional<base::WeekWindow>> decode_plan_window(std::string_view json,
-                                                                 Limits limits) {
-  using Window = std::optional<base::WeekWindow>;
-  return decode_body<Window>(json, limits, [](Fields& fields, Window& window) {
+base::Result<PlanApplication> decode_plan_application(std::string_view json, Limits limits) {
+  return decode_body<PlanApplication>(json, limits, [](Fields& fields, PlanApplication& wanted) {
     std::string text;
     if (const Value* value = fields.take("window")) fields.decoder().text(*value, "window", text);
+    if (const Value* value = fields.take("allowRestarts"))
+      fields.decoder().flag(*value, "allowRestarts", wanted.allow_restarts);
     fields.finish();
     if (!fields.decoder().ok() || text.empty()) return;
     const auto read = base::parse_week_window(text);
     if (read)
-      window = *read;
+      wanted.window = *read;
     else
       fields.decoder().refuse(fields.line(), "window", read.error());
   });

@@ -14,8 +14,10 @@ namespace {
 using catalog::GpuModel;
 using catalog::InstanceIndex;
 using catalog::Layout;
+using control::MoveKind;
 using control::MovePhase;
 using control::Plan;
+using control::PlannedMove;
 using fleet::GpuIndex;
 
 /// A whole number where it is one.
@@ -69,7 +71,9 @@ class PlanView {
             {"progress", progress()},
             {"demand", demand()},
             {"gpus", gpus()},
+            {"mayRestart", plan_.may_restart},
             {"moves", moves()},
+            {"restarts", restarts()},
             {"grants", grants()},
             {"forecast", plan_.forecast ? forecast_json(*plan_.forecast) : Json(nullptr)},
             {"notes", plan_.notes}};
@@ -83,11 +87,14 @@ class PlanView {
   Json progress() const {
     std::int64_t done = 0;
     std::int64_t left_out = 0;
+    std::int64_t all = 0;
     for (const auto& move : plan_.moves) {
+      if (move.kind == MoveKind::kStop) continue;  // it counts once, when it is started again
+      ++all;
       done += move.phase == MovePhase::kDone ? 1 : 0;
       left_out += move.phase == MovePhase::kSkipped || move.phase == MovePhase::kGivenUp ? 1 : 0;
     }
-    return {{"moves", plan_.moves.size()}, {"done", done}, {"skipped", left_out}};
+    return {{"moves", all}, {"done", done}, {"skipped", left_out}};
   }
 
   Json demand() const {
@@ -160,7 +167,7 @@ class PlanView {
     if (!leaves && (planned.leased & catalog::bit(instance)) != 0) return {{"use", "leased"}};
     if (after)
       for (const auto& grant : plan_.grants)
-        if (grant.gpu == planned.gpu && grant.instance == instance)
+        if (std::ranges::count(grant.seats(), control::Seat{planned.gpu, instance}) != 0)
           return {{"use", "planned"}, {"request", "req-" + std::to_string(grant.request.value())}};
     return {{"use", "free"}};
   }
@@ -171,23 +178,48 @@ class PlanView {
 
   Json moves() const {
     Json list = Json::array();
+    for (const auto& move : plan_.moves)
+      if (move.kind == MoveKind::kMove) list.push_back(way_of(move));
+    return list;
+  }
+
+  /// Whose slice is given up, and where the request gets another.
+  Json restarts() const {
+    Json list = Json::array();
     for (const auto& move : plan_.moves) {
-      const auto* lease = state_.find(move.lease);
-      list.push_back({{"lease", name_of_lease(move.lease)},
-                      {"team", lease != nullptr ? Json(lease->team) : Json(nullptr)},
-                      {"from", place(move.from, move.from_instance)},
-                      {"to", place(move.to, move.to_instance)},
-                      {"state", to_string(move.phase)}});
+      if (move.kind != MoveKind::kStart) continue;
+      const auto& stop = control::stop_of(plan_, move);
+      Json one = way_of(move);
+      one["notBefore"] = instant_json(stop.not_before);
+      one["state"] = restart_state(stop, move);
+      one["newLease"] = move.anew.valid() ? Json(name_of_lease(move.anew)) : Json(nullptr);
+      list.push_back(std::move(one));
     }
     return list;
+  }
+
+  static std::string_view restart_state(const PlannedMove& stop, const PlannedMove& start) {
+    if (start.phase != MovePhase::kWaiting) return to_string(start.phase);
+    return stop.phase == MovePhase::kWaiting ? to_string(stop.phase) : "stopped";
+  }
+
+  Json way_of(const PlannedMove& move) const {
+    const auto* lease = state_.find(move.lease);
+    return {{"lease", name_of_lease(move.lease)},
+            {"team", lease != nullptr ? Json(lease->team) : Json(nullptr)},
+            {"from", place(move.from, move.from_instance)},
+            {"to", place(move.to, move.to_instance)},
+            {"state", to_string(move.phase)}};
   }
 
   Json grants() const {
     Json list = Json::array();
     for (const auto& grant : plan_.grants) {
-      Json one = place(grant.gpu, grant.instance);
-      one["request"] = "req-" + std::to_string(grant.request.value());
-      list.push_back(std::move(one));
+      for (const auto& seat : grant.seats()) {
+        Json one = place(seat.gpu, seat.instance);
+        one["request"] = "req-" + std::to_string(grant.request.value());
+        list.push_back(std::move(one));
+      }
     }
     return list;
   }

@@ -27,9 +27,13 @@ inline constexpr base::Duration kLongestPlanning = std::chrono::seconds(60);
 /// empty body stands for {}.
 base::Result<PlanOrder> decode_plan_order(std::string_view json, Limits limits = {});
 
-/// POST /v1/plans/NAME/apply: {"window":"Sat 02:00-06:00"}; without it, at once.
-base::Result<std::optional<base::WeekWindow>> decode_plan_window(std::string_view json,
-                                                                 Limits limits = {});
+/// What POST /v1/plans/NAME/apply asks for.
+struct PlanApplication {
+  std::optional<base::WeekWindow> window;  ///< without it, at once
+  bool allow_restarts = false;
+};
+/// {"window":"Sat 02:00-06:00","allowRestarts":false}, both optional.
+base::Result<PlanApplication> decode_plan_application(std::string_view json, Limits limits = {});
 
 /// A plan that is stored, or (with no id yet) one that was only computed.
 Json plan_resource(const control::State& state, const control::Plan& plan);

@@ -49,7 +49,8 @@ Json spec_of(const tenancy::Tier& tier) {
                {"maxDuration", exact_text(tier.max_duration)},
                {"notice", exact_text(tier.notice)},
                {"teams", tier.teams},
-               {"movable", tier.movable}};
+               {"movable", tier.movable},
+               {"minRuntime", exact_text(tier.min_runtime)}};
   if (tier.auto_approval)
     spec["autoApprove"] = {{"share", base::to_string(tier.auto_approval->share)},
                            {"duration", exact_text(tier.auto_approval->duration)}};

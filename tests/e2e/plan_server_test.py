@@ -21,7 +21,7 @@ BINARY = ""
 FLEET = """
 kind: Tier
 metadata: {name: jobs}
-spec: {isolation: partition, technologies: [mig], movable: true}
+spec: {isolation: partition, technologies: [mig], movable: true, notice: 2s}
 ---
 kind: Pool
 metadata: {name: h100}
@@ -89,10 +89,17 @@ class Planning(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout if code == 0 else done.stderr
 
-    def request(self, memory):
+    def request(self, memory, **more):
         made = self.call("POST", "/requests", {
-            "kind": "Request", "spec": {"team": "vision", "memory": memory, "duration": "1h"}})
+            "kind": "Request", "spec": {"team": "vision", "memory": memory, "duration": "1h"} | more})
         return made["metadata"]["name"]
+
+    def release(self, names):
+        for name in names:
+            lease = self.call("GET", f"/requests/{name}")["status"]["lease"]
+            self.call("POST", f"/leases/{lease}/release", {})
+        for name in names:
+            self.until(f"{name} is over", lambda: self.state(name) == "released")
 
     def state(self, name):
         return self.call("GET", f"/requests/{name}")["status"]["state"]
@@ -109,11 +116,7 @@ class Planning(unittest.TestCase):
             fillers += [self.request("38GiB"), self.request("18GiB")]
         for name in kept + fillers:
             self.active(name)
-        for name in fillers:
-            lease = self.call("GET", f"/requests/{name}")["status"]["lease"]
-            self.call("POST", f"/leases/{lease}/release", {})
-        for name in fillers:
-            self.until(f"{name} is over", lambda: self.state(name) == "released")
+        self.release(fillers)
         gpus = {self.active(name)["slices"][0]["gpu"] for name in kept}
         self.assertEqual(len(gpus), 2, "one on each GPU")
         large = self.request("70GiB")
@@ -199,6 +202,72 @@ class Planning(unittest.TestCase):
         text = self.plan("apply", "plan-2", "--window", self.window(-5), "--watch")
         self.assertIn("is done", text)
         self.active(large)
+
+    def locked(self):
+        """A GPU with 3g.40gb at 0 and 1g.10gb at 4 and 5: there is room for 2g.20gb once the large
+        one and the small ones have changed sides, and nowhere to put either meanwhile."""
+        kept = [self.request("70GiB")]
+        small = {self.active(name)["slices"][0]["start"]: name
+                 for name in [self.request("9GiB") for _ in range(7)]}
+        self.assertEqual(sorted(small), list(range(7)), "all on the other GPU")
+        self.release([small[start] for start in (0, 1, 2, 3, 6)])
+        kept += [small[4], small[5], self.request("38GiB")]
+        self.assertEqual(self.active(kept[-1])["slices"][0]["start"], 0)
+        waits = self.request("18GiB", sms=30)
+        self.assertEqual(self.state(waits), "queued")
+        return kept, waits
+
+    def test_leases_that_cannot_move_are_restarted_if_that_is_agreed_to(self):
+        kept, waits = self.locked()
+        made = json.loads(self.plan("--from-server", "-o", "json"))["status"]
+        restarts = made["restarts"]
+        self.assertEqual(made["served"], 1)
+        self.assertGreater(len(restarts), 0)
+        self.assertEqual(len(restarts), made["forcedRestarts"])
+        text = self.plan("show", "plan-1")
+        self.assertIn("RESTARTED", text)
+        self.assertIn(restarts[0]["lease"], text)
+        self.assertIn("--allow-restarts", self.plan("apply", "plan-1", code=1))
+
+        self.plan("apply", "plan-1", "--allow-restarts")
+        told = self.call("GET", f"/leases/{restarts[0]['lease']}")["status"]
+        self.assertEqual((told["state"], told["restart"]["plan"]), ("active", "plan-1"))
+        self.server.kill()
+        self.server.wait(timeout=10)
+        self.start()
+        self.until("the plan is over",
+                   lambda: self.call("GET", "/plans/plan-1")["status"]["state"] == "done")
+        self.assertEqual(self.active(waits)["slices"][0]["profile"], "2g.20gb")
+        for name in kept:
+            self.active(name)
+        done = self.call("GET", "/plans/plan-1")["status"]["restarts"]
+        for one in done:
+            self.assertEqual(one["state"], "done")
+            self.assertEqual(self.call("GET", f"/leases/{one['newLease']}")["status"]["state"], "active")
+
+    def test_a_plan_that_is_aborted_gives_back_what_it_stopped(self):
+        kept, waits = self.locked()
+        self.plan("--from-server")
+        self.plan("apply", "plan-1", "--allow-restarts")
+        states = lambda: [one["state"] for one in self.call("GET", "/plans/plan-1")["status"]["restarts"]]
+        self.until("one is stopped", lambda: "waiting" not in states())
+        self.plan("abort", "plan-1")
+        self.until("it has turned back", lambda: self.call(
+            "GET", "/plans/plan-1")["status"]["state"] in ("aborted", "done"))
+        for name in kept:
+            self.active(name)
+
+    def test_a_request_for_two_slices_gets_them_on_one_node(self):
+        self.scatter()
+        (large,) = [one["metadata"]["name"] for one in self.call("GET", "/requests")["items"]
+                    if one["status"]["state"] == "queued"]
+        self.call("POST", f"/requests/{large}/cancel", {})
+        pair = self.request("38GiB", count=3)
+        if self.state(pair) == "queued":
+            made = json.loads(self.plan("--from-server", "-o", "json"))["status"]
+            self.assertEqual(len(made["grants"]), 3)
+            self.assertIn("is done", self.plan("apply", "plan-1", "--watch"))
+        self.assertEqual(len(self.active(pair)["slices"]), 3)
 
     def test_a_killed_server_goes_on_with_the_plan(self):
         _, large = self.scatter()

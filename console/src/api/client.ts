@@ -105,7 +105,11 @@ export class Client {
   plan(order: PlanOrder, dryRun: boolean): Promise<Plan> {
     return this.send("POST", `/v1/plans${dryRun ? "?dryRun=true" : ""}`, order);
   }
-  planVerb(plan: string, verb: "apply" | "abort", body: { window?: string } = {}): Promise<Plan> {
+  planVerb(
+    plan: string,
+    verb: "apply" | "abort",
+    body: { window?: string; allowRestarts?: boolean } = {},
+  ): Promise<Plan> {
     return this.send("POST", `/v1/plans/${encodeURIComponent(plan)}/${verb}`, body);
   }
 

@@ -213,6 +213,14 @@ export interface PlannedPlace {
   start: number | null;
 }
 
+export interface PlannedWay {
+  lease: string;
+  team: string | null;
+  from: PlannedPlace;
+  to: PlannedPlace;
+  state: string;
+}
+
 /** One tier and size: what is asked for now, and what is expected to be. */
 export interface ForecastLine {
   tier: string;
@@ -258,7 +266,9 @@ export type Plan = Base<
     progress: { moves: number; done: number; skipped: number };
     demand: { text: string; count: number; served: number }[];
     gpus: PlannedGpu[];
-    moves: { lease: string; team: string | null; from: PlannedPlace; to: PlannedPlace; state: string }[];
+    mayRestart: boolean;
+    moves: PlannedWay[];
+    restarts: (PlannedWay & { notBefore: string | null; newLease: string | null })[];
     grants: (PlannedPlace & { request: string })[];
     forecast: Forecast | null;
     notes: string[];

@@ -48,6 +48,8 @@ const plan: Plan = {
         ],
       },
     ],
+    mayRestart: false,
+    restarts: [],
     moves: [
       {
         lease: "lease-4",

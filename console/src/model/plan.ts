@@ -22,14 +22,15 @@ const plural = (count: number, one: string, many = `${one}s`): string =>
 
 /** What the plan achieves, and how good it is known to be. */
 export function verdictOf(plan: Plan): { achieves: string; proof: string } {
-  const { demand, servedBound, served, moved, movedBound, changedGpus, changedBound, proven, solveSeconds } =
+  const { demand, servedBound, served, moved, movedBound, changedGpus, changedBound, proven, restarts, solveSeconds } =
     plan.status;
   const asked = demand.reduce((sum, line) => sum + line.count, 0);
   const given = demand.reduce((sum, line) => sum + line.served, 0);
   const achieves =
     asked === 0
       ? "Nothing was asked for."
-      : `Serves ${given} of ${asked} asked for; moves ${plural(moved, "lease")} and changes ${plural(changedGpus, "GPU")}.`;
+      : `Serves ${given} of ${asked} asked for; moves ${plural(moved, "lease")} and changes ${plural(changedGpus, "GPU")}.` +
+        (restarts.length > 0 ? ` For ${plural(restarts.length, "lease")} of them there is no room to move: restarted.` : "");
   if (proven)
     return {
       achieves,
@@ -86,6 +87,7 @@ export interface PictureRow {
 export interface Arrow {
   lease: string;
   team: string | null;
+  restarts: boolean; // its slice is given up first
   path: string;
   x: number; // where it begins
   y: number;
@@ -120,6 +122,7 @@ export function pictureOf(plan: Plan): Picture {
       after: boxes(gpu, gpu.after, right, y),
     };
   });
+  const ways = [...plan.status.moves, ...plan.status.restarts];
   const arrows: Arrow[] = [];
   for (const row of rows)
     for (const from of row.before) {
@@ -133,7 +136,8 @@ export function pictureOf(plan: Plan): Picture {
       const bend = kPicture.label + kPicture.bar + kPicture.between / 2;
       arrows.push({
         lease,
-        team: plan.status.moves.find((move) => move.lease === lease)?.team ?? null,
+        team: ways.find((way) => way.lease === lease)?.team ?? null,
+        restarts: plan.status.restarts.some((way) => way.lease === lease),
         path: `M${x} ${y} C${bend} ${y} ${bend} ${end} ${to.x - 3} ${end}`,
         x,
         y,

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import type { Plan, PlannedGpu } from "../api/types";
+import type { Plan, PlannedGpu, PlannedPlace, PlannedWay } from "../api/types";
 import { type Arrow, type Box, type Wish, demandOf, kPicture, momentOf, pictureOf, verdictOf } from "../model/plan";
 import { attempt, go, route } from "../navigation";
 import { api, isOperator, markOf, store } from "../state";
@@ -67,7 +67,11 @@ function Picture({ plan }: { plan: Plan }) {
           </g>
         ))}
         {picture.arrows.map((arrow) => (
-          <g key={arrow.lease} class={`plan-arrow ${arrow.team ? `t${markOf(arrow.team).colour}` : ""}`}>
+          <g
+            key={arrow.lease}
+            class={`plan-arrow ${arrow.restarts ? "is-restart" : ""} ${arrow.team ? `t${markOf(arrow.team).colour}` : ""}`}
+          >
+            <title>{`${arrow.lease} ${arrow.restarts ? "is restarted" : "moves"}`}</title>
             <circle cx={arrow.x} cy={arrow.y} r={3} />
             <path d={arrow.path} marker-end="url(#arrow-head)" />
           </g>
@@ -77,13 +81,13 @@ function Picture({ plan }: { plan: Plan }) {
   );
 }
 
-function Moves({ plan }: { plan: Plan }) {
-  if (plan.status.moves.length === 0) return null;
-  const place = (one: Plan["status"]["moves"][number]["from"]): string =>
+function Ways({ ways, caption }: { ways: PlannedWay[]; caption: string }) {
+  if (ways.length === 0) return null;
+  const place = (one: PlannedPlace): string =>
     `${one.gpu ?? "gone"}, ${one.profile ?? "?"} at ${one.start ?? "?"}`;
   return (
     <table class="plan-moves">
-      <caption>Leases that move, in order. What runs there starts again on the new device.</caption>
+      <caption>{caption}</caption>
       <thead>
         <tr>
           <th scope="col">Lease</th>
@@ -94,7 +98,7 @@ function Moves({ plan }: { plan: Plan }) {
         </tr>
       </thead>
       <tbody>
-        {plan.status.moves.map((move) => (
+        {ways.map((move) => (
           <tr key={`${move.lease}:${place(move.to)}`}>
             <td>{move.lease}</td>
             <td>{move.team ? <Team name={move.team} /> : "—"}</td>
@@ -109,7 +113,7 @@ function Moves({ plan }: { plan: Plan }) {
 }
 
 /** Applying a plan later: every week has such a window, and the next one is taken. */
-function Later({ name }: { name: string }) {
+function Later({ name, disabled, allowRestarts }: { name: string; disabled: boolean; allowRestarts: boolean }) {
   const [window, setWindow] = useState("Sat 02:00-06:00");
   return (
     <span class="plan-later">
@@ -120,7 +124,12 @@ function Later({ name }: { name: string }) {
       />
       <button
         class="button"
-        onClick={() => void attempt(`${name} waits for ${window} UTC`, () => api().planVerb(name, "apply", { window }))}
+        disabled={disabled}
+        onClick={() =>
+          void attempt(`${name} waits for ${window} UTC`, () =>
+            api().planVerb(name, "apply", { window, allowRestarts }),
+          )
+        }
       >
         Apply in this window (UTC)
       </button>
@@ -129,20 +138,36 @@ function Later({ name }: { name: string }) {
 }
 
 function Actions({ plan }: { plan: Plan }) {
+  const [agreed, setAgreed] = useState("");
   const { name } = plan.metadata;
-  const { state } = plan.status;
+  const { state, restarts } = plan.status;
+  const allowRestarts = agreed === name;
+  const disabled = restarts.length > 0 && !allowRestarts;
   if (!name || !isOperator() || !["proposed", "scheduled", "applying"].includes(state)) return null;
   return (
     <p class="plan-actions">
+      {state === "proposed" && restarts.length > 0 && (
+        <label class="plan-check">
+          <input
+            type="checkbox"
+            checked={allowRestarts}
+            onChange={(e) => setAgreed(e.currentTarget.checked ? name : "")}
+          />
+          Restart {restarts.map((way) => way.lease).join(", ")}
+        </label>
+      )}
       {state === "proposed" && (
         <button
           class="button primary"
-          onClick={() => void attempt(`${name} is being applied`, () => api().planVerb(name, "apply"))}
+          disabled={disabled}
+          onClick={() =>
+            void attempt(`${name} is being applied`, () => api().planVerb(name, "apply", { allowRestarts }))
+          }
         >
           Apply {name}
         </button>
       )}
-      {state === "proposed" && <Later name={name} />}
+      {state === "proposed" && <Later name={name} disabled={disabled} allowRestarts={allowRestarts} />}
       <button
         class="button"
         onClick={() => void attempt(`${name} is aborted`, () => api().planVerb(name, "abort"))}
@@ -189,7 +214,14 @@ function Shown({ plan }: { plan: Plan }) {
       )}
       {forecast && <Expected forecast={forecast} />}
       <Picture plan={plan} />
-      <Moves plan={plan} />
+      <Ways
+        ways={plan.status.moves}
+        caption="Leases that move, in order. What runs there starts again on the new device."
+      />
+      <Ways
+        ways={plan.status.restarts}
+        caption="Leases that there is no room to move. Their holders are told; after the tier's notice each ends, and its request gets another slice."
+      />
       {notes.map((note) => (
         <p key={note} class="note">
           {note}.
