@@ -55,12 +55,20 @@ void Runner::exchange(Duration wait) {
   if (target) {
     agent_->on_target(*target);
     retry_ = options_.first_retry;
+    introduce(target->process != report_->heard_process);
   } else {
     next_exchange_ = clock_->now() + retry_;
     retry_ = std::min(retry_ * 2, options_.longest_retry);
   }
   const std::scoped_lock lock(mutex_);
   trouble_ = target ? std::nullopt : std::optional(std::move(target).error());
+}
+
+/// What is said to a control plane before it has been heard from does not count: it is said again
+/// at once, but not time after time.
+void Runner::introduce(bool unknown) {
+  if (unknown && !introduced_) next_exchange_ = clock_->now();
+  introduced_ = unknown;
 }
 
 void Runner::sleep(const std::stop_token& stopping, Duration span) {

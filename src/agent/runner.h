@@ -43,6 +43,7 @@ class Runner {
  private:
   void run(const std::stop_token& stopping);
   void exchange(base::Duration wait);
+  void introduce(bool unknown);
   void sleep(const std::stop_token& stopping, base::Duration span);
 
   Agent* agent_;
@@ -54,6 +55,7 @@ class Runner {
   std::optional<fleet::NodeReport> report_;
   bool unsent_ = false;
   base::Instant next_exchange_{};
+  bool introduced_ = false;  ///< the last answer was from a process unknown before
   base::Duration retry_{};
 
   mutable std::mutex mutex_;
