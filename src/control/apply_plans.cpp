@@ -26,6 +26,7 @@ void PlanChanges::operator()(const PlanStarted& event) {
   started.state = PlanState::kApplying;
   started.may_restart = event.may_restart;
   started.started = started.progressed = at_;
+  if (at_ < started.opens) started.opens = started.closes = {};  // before its window: without one
   s_.applying_ = event.plan;
   const auto left_out = [&](GpuIndex gpu) {
     return std::ranges::binary_search(event.left_out, gpu);

@@ -125,11 +125,15 @@ Decision schedule(const State& state, const Plan& plan, const ApplyPlan& command
 Decision decide_plan(const State& state, const ApplyPlan& command, Instant now) {
   const auto* plan = state.find(command.plan);
   if (plan == nullptr) return unknown("plan", name_of_plan(command.plan));
-  if (plan->state == PlanState::kApplying) return Events{};
+  if (plan->state == PlanState::kApplying) {
+    if (!command.window) return Events{};
+    return fail(Reason::kWrongState, name_of_plan(plan->id) + " is being applied already", "window",
+                "abort it, and schedule a new plan");
+  }
   if (ended(plan->state))
     return fail(Reason::kWrongState,
                 name_of_plan(plan->id) + " is " + std::string(to_string(plan->state)) +
-                    ", only a proposed plan can be applied",
+                    ", only a proposed or scheduled plan can be applied",
                 {}, "compute a new plan");
   if (const auto* other = state.applying(); other != nullptr && !command.window)
     return fail(Reason::kConflict, name_of_plan(other->id) + " is being applied", {},

@@ -208,6 +208,7 @@ class Drafter {
       const auto [at, fresh] = known.try_emplace(kinds, draft_.problem.demands.size());
       if (fresh) add_demand({.kinds = std::move(kinds), .count = 0}, "waiting for " + text);
       ++draft_.problem.demands[at->second].count;
+      ++waiting_[asked_by(request).shape];
       draft_.requests[at->second].push_back(id);
     }
   }
@@ -229,6 +230,7 @@ class Drafter {
         if (!host_has_room(state_.fleet().node(index), request.need))
           one.full_hosts.push_back(index);
     std::ranges::sort(one.full_hosts);
+    waiting_[asked_by(request).shape] += one.count;
     draft_.several.push_back(std::move(one));
   }
 
@@ -259,10 +261,12 @@ class Drafter {
     return {kinds.begin(), kinds.end()};
   }
 
-  /// What is expected beyond what is held and what waits, one demand for each tier and size.
+  /// What is expected beyond what is held and what is planned for because it waits, one demand for
+  /// each tier and size.
   void add_expected() {
-    auto made = forecast(state_.history(), *wish_.forecast, now_, wish_.waiting);
+    auto made = forecast(state_.history(), *wish_.forecast, now_, false);
     for (auto& line : made.lines) {
+      line.more -= std::min(line.more, waiting_[line.shape]);
       line.more = std::min(line.more, kMostExpected);
       if (line.more == 0) continue;
       auto kinds = kinds_for(line.shape);
@@ -352,6 +356,7 @@ class Drafter {
   std::int64_t away_ = 0, undivided_ = 0, pinned_ = 0, several_ = 0, gangs_ = 0, unserved_ = 0,
                values_ = 0;
   std::int64_t unplanned_ = 0;
+  std::map<DemandShape, std::int64_t> waiting_;  ///< slices that are planned for because they wait
 };
 
 }  // namespace

@@ -67,6 +67,17 @@ TEST_F(PlanWindowTest, AWindowThatIsOpenLetsThePlanStartAtOnce) {
   EXPECT_EQ(plan(moving).state, PlanState::kApplying);
 }
 
+TEST_F(PlanWindowTest, APlanThatStartsBeforeItsWindowHasNone) {
+  const auto id = submit(9);
+  work_all();
+  const auto moving = put(move_of(id, "node-2/0"));
+  ok(ApplyPlan{moving, window("Thu 02:00-06:00")});
+  ok(ApplyPlan{moving});
+  EXPECT_EQ(plan(moving).state, PlanState::kApplying);
+  EXPECT_EQ(plan(moving).closes, Instant{});
+  EXPECT_EQ(refused(ApplyPlan{moving, window("Thu 02:00-06:00")}), Reason::kWrongState);
+}
+
 TEST_F(PlanWindowTest, NoMoveBeginsAfterTheWindowHasClosed) {
   const auto first = submit(9), second = submit(9);
   work_all();
