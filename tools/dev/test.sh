@@ -36,7 +36,7 @@ check_release_alone() {
   for library in GTest rapidcheck benchmark; do
     options+=("-DCMAKE_DISABLE_FIND_PACKAGE_$library=ON")
   done
-  cmake --preset release -B "$kReports/alone" "${options[@]}" -Wno-dev --no-warn-unused-cli \
+  cmake --preset release -B "$kReports/alone" -DCMAKE_UNITY_BUILD=OFF "${options[@]}" -Wno-dev --no-warn-unused-cli \
     --log-level=WARNING >/dev/null
 }
 
@@ -256,8 +256,7 @@ run_tests() {
   run_step "clang-tidy" check_tidy "${kCoreRooms[@]}"
   run_step "layering" check_layering
   run_step "console" check_console
-  run_step "unit and property" run_programs dev 'unit|property'
-  run_step "scenario" run_programs dev scenario
+  run_step "unit, property and scenario" run_programs dev 'unit|property|scenario'
   run_step "simulation" simulate_seeds
   run_step "peers" run_peers
   run_end_to_end
