@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t kStep = 300'007;  // sizes are no multiples of anything
 constexpr std::uint64_t kPoolPiece = 2ULL << 20;
-constexpr std::uint64_t kContextBytes = 256ULL << 20;
+constexpr std::uint64_t kBytesOfContext = 256ULL << 20;
 constexpr std::uint64_t kLongest = 2;  // sequences leave at most so many pieces of pools behind
 
 std::uint64_t rounded(std::uint64_t bytes, std::uint64_t to) {
@@ -33,7 +33,7 @@ std::uint64_t CallModel::live() const {
 
 void CallModel::check_books() const {
   const auto charged = books_.charged();
-  CHECK(charged == books_.physical() - kContextBytes);
+  CHECK(charged == books_.physical() - kBytesOfContext);
   CHECK(charged <= books_.limit);
   CHECK(charged >= live());
 }
@@ -236,7 +236,7 @@ void CallModel::clean_up() {
   CHECK(cuda_("cuCtxSynchronize") == cuda::kSuccess);
   CHECK(cuda_("cuDeviceGraphMemTrim", 0) == cuda::kSuccess);
   CHECK(books_.charged() == 0);
-  CHECK(books_.physical() == kContextBytes);
+  CHECK(books_.physical() == kBytesOfContext);
 }
 
 void CallModel::run(std::span<const std::uint8_t> bytes) {

@@ -15,7 +15,7 @@ namespace tessera::guard::test {
 namespace {
 
 constexpr unsigned kPrograms = 16;
-constexpr std::uint64_t kLimit = kGiB;
+constexpr std::uint64_t kRaceLimit = kGiB;
 
 class Race : public Rig {
  protected:
@@ -91,7 +91,7 @@ TEST_F(Race, of_programs_that_are_killed) {
         if (!now) continue;
         most = std::max(most, *now);
         ++looks;
-        ASSERT_LE(*now, kLimit) << "round " << round;
+        ASSERT_LE(*now, kRaceLimit) << "round " << round;
       } while (std::chrono::steady_clock::now() < until);
       kill(program, SIGKILL);
       int status = 0;
@@ -108,9 +108,9 @@ TEST_F(Race, of_programs_that_are_killed) {
   }
   std::printf("%d rounds, most memory at once: %llu of %llu MiB in %llu looks\n", done,
               static_cast<unsigned long long>(most / kMiB),
-              static_cast<unsigned long long>(kLimit / kMiB),
+              static_cast<unsigned long long>(kRaceLimit / kMiB),
               static_cast<unsigned long long>(looks));
-  EXPECT_GT(most, kLimit / 2);
+  EXPECT_GT(most, kRaceLimit / 2);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace tessera::fakes {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x7e55'c0da'0000'0002;
+constexpr std::uint64_t kAreaMagic = 0x7e55'c0da'0000'0002;
 constexpr std::uint64_t kSweepNs = 100'000'000;
 constexpr unsigned kPidBits = 22;
 
@@ -117,7 +117,7 @@ void make_area(CudaArea& area, const MachineFile& machine) {
   pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
   pthread_mutex_init(&area.lock, &kind);
   pthread_mutexattr_destroy(&kind);
-  area.magic = kMagic;
+  area.magic = kAreaMagic;
 }
 
 std::uint64_t sum_of(const CudaArea& area, unsigned gpu) {
@@ -142,7 +142,7 @@ CudaArea* map_cuda_area(const std::string& path) {
       mmap(nullptr, sizeof(CudaArea), PROT_READ | PROT_WRITE, MAP_SHARED, machine->file(), at);
   if (mapped == MAP_FAILED) return nullptr;
   auto* area = static_cast<CudaArea*>(mapped);
-  if (area->magic != kMagic) make_area(*area, *machine);
+  if (area->magic != kAreaMagic) make_area(*area, *machine);
   // The mapping keeps the open file, and with it the lock, beyond its descriptor.
   flock(machine->file(), LOCK_UN);
   return area;
@@ -214,7 +214,7 @@ void show_cuda_processes(int file, unsigned gpu, GpuRecord& record) {
   if (mapped == MAP_FAILED) return;
   const auto& area = *static_cast<const CudaArea*>(mapped);
   auto* place = std::begin(record.processes);
-  for (unsigned i = 0; i < kMostCudaProcesses && area.magic == kMagic; ++i) {
+  for (unsigned i = 0; i < kMostCudaProcesses && area.magic == kAreaMagic; ++i) {
     const auto& process = area.processes[i];
     if (process.used[gpu] == 0 || !lives(process.owner)) continue;
     place = std::find_if(place, std::end(record.processes),
