@@ -1,6 +1,7 @@
 #include "planning/optimise.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "planning/program.h"
@@ -9,9 +10,10 @@ namespace tessera::planning {
 namespace {
 
 /// Patience that keeps a part of what is left for later.
-class Half final : public Patience {
+class Part final : public Patience {
  public:
-  explicit Half(const Patience& whole) : whole_(whole), reserve_(whole.left() / 2) {}
+  Part(const Patience& whole, int parts)
+      : whole_(whole), reserve_(whole.left() / parts * (parts - 1)) {}
   base::Duration left() const override {
     return std::max(whole_.left() - reserve_, base::Duration{});
   }
@@ -20,6 +22,8 @@ class Half final : public Patience {
   const Patience& whole_;
   base::Duration reserve_;
 };
+
+constexpr std::int64_t kAnyCost = std::numeric_limits<std::int64_t>::max() / 4;
 
 std::int64_t value_of(const Score& score, Level level) {
   if (level == Level::kServed) return -score.served;
@@ -95,7 +99,7 @@ class Search {
     const Score aim{best_.bound.served, std::max<std::int64_t>(moved->bound, 0),
                     std::max<std::int64_t>(changed->bound, 0)};
     if (!found() || best_.score != aim)
-      offer(program_.branch(Level::kChanged, Half(patience_)).choice);
+      offer(program_.branch(Level::kChanged, Part(patience_, 2)).choice);
     // Bounds of later levels hold for what earlier levels have really reached only.
     if (best_.score.served != aim.served) return false;
     best_.bound.moved = aim.moved;
@@ -108,7 +112,7 @@ class Search {
   bool reach_served() {
     if (met(Level::kServed)) return true;
     program_.settle_moved_freely();
-    offer(program_.branch(Level::kMoved, Half(patience_)).choice);
+    offer(program_.branch(Level::kMoved, Part(patience_, 2)).choice);
     if (met(Level::kServed)) return true;
     program_.settle_served(0);
     if (!settle(Level::kServed)) return false;
@@ -127,19 +131,35 @@ class Search {
     offer(relaxed->choice);
     if (!met(level)) {
       limit(level, relaxed->prices);
-      offer(program_.branch(level, Half(patience_)).choice);
+      offer(program_.branch(level, Part(patience_, 2)).choice);
     }
     if (!met(level)) {
       limit(level, relaxed->prices);
-      program_.take_all();
-      const auto whole = program_.branch(level, patience_);
-      offer(whole.choice);
-      // With every target that could be part of a better choice, this bound holds for all.
-      if (whole.outcome != Outcome::kInfeasible && found())
-        raise_bound(level, std::min(whole.bound, value_of(best_.score, level)));
+      if (const auto again = program_.relax(level, patience_)) raise_bound(level, again->bound);
+      close_in(level, relaxed->prices);
     }
     if (met(level)) limit(level, relaxed->prices);
     return met(level);
+  }
+
+  /// Looks for a choice as good as the bound, then for one a little worse, and so on: the less may
+  /// be lost, the more prices leave out. Where there is none, the bound is better than was known;
+  /// where that takes too long, everything that is as good as what was found is looked at.
+  void close_in(Level level, const Prices& prices) {
+    std::int64_t loss = 0;
+    while (!met(level)) {
+      const std::int64_t known = found() ? value_of(best_.score, level) : kAnyCost;
+      const std::int64_t aim = std::min(value_of(best_.bound, level) + loss, known);
+      const bool last = aim == known;
+      const auto whole = program_.branch_within(level, prices, aim, Part(patience_, last ? 1 : 4));
+      offer(whole.choice);
+      if (!found()) return;
+      // What is not among the targets looked at costs more than the aim.
+      const std::int64_t least = whole.outcome == Outcome::kInfeasible ? kAnyCost : whole.bound;
+      raise_bound(level, std::min({least, aim + 1, value_of(best_.score, level)}));
+      if (last) return;
+      loss = whole.outcome == Outcome::kStopped ? kAnyCost : 2 * loss + 1;
+    }
   }
 
   /// Of this level only what is as good as the best choice so far is of interest.
@@ -173,7 +193,7 @@ Optimum optimise(const Problem& problem, const Model& model, const catalog::Cata
                  const SolverFactory& solver, const Patience& patience) {
   Problem merged;
   const Model small = served_model(problem, model, catalog, merged);
-  const std::int64_t most = Search(merged, small, solver, Half(patience)).most_served();
+  const std::int64_t most = Search(merged, small, solver, Part(patience, 2)).most_served();
   return Search(problem, model, solver, patience).run(most);
 }
 

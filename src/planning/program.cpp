@@ -201,7 +201,21 @@ double Program::upper_of(std::size_t of_class, std::size_t column) const {
 }
 
 void Program::limit(Level level, const Prices& prices, std::int64_t at_most) {
-  if (!tighten(limits_, problem_, model_, level, settled_, prices, at_most)) return;
+  if (tighten(limits_, problem_, model_, level, settled_, prices, at_most)) set_uppers();
+}
+
+Program::Branched Program::branch_within(Level level, const Prices& prices, std::int64_t at_most,
+                                         const Patience& patience) {
+  const Limits before = limits_;
+  limit(level, prices, at_most);
+  take_all();
+  auto result = branch(level, patience);
+  limits_ = before;
+  set_uppers();
+  return result;
+}
+
+void Program::set_uppers() {
   int next = 0;
   for (const auto& [want, position] : items_)
     solver_.set_upper(next++, static_cast<double>(limits_.items[want][position]));

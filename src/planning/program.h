@@ -43,6 +43,11 @@ class Program {
   /// From here on only choices are of interest that cost at most so much at this level: whatever
   /// the prices prove to be in none of them is left out.
   void limit(Level level, const Prices& prices, std::int64_t at_most);
+  /// Branches among all targets that could be part of a choice that costs at most so much, and
+  /// keeps the limits as they are: there may be no such choice. kOptimal or kInfeasible: if there
+  /// is one, this is the best.
+  Branched branch_within(Level level, const Prices& prices, std::int64_t at_most,
+                         const Patience& patience);
   /// Takes in every target that is not left out.
   void take_all();
 
@@ -61,6 +66,7 @@ class Program {
   void flush(std::vector<NewColumn>& batch);
   void cost_by(Level level);
   Prices prices_of(const Relaxed& relaxed) const;
+  void set_uppers();
   double upper_of(std::size_t of_class, std::size_t column) const;
   double priced(const Targets& targets, const Column& column, const Prices& prices) const;
   bool take_helpful(const Relaxed& relaxed, const Prices& prices);

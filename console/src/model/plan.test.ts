@@ -94,7 +94,7 @@ test("a GPU is drawn to scale, and a lease's way leads from today to tomorrow", 
   const [arrow] = picture.arrows;
   assert.equal(arrow?.team, "vision");
   const target = picture.rows[1]?.after[1];
-  assert.ok(target && arrow?.path.endsWith(`${target.x - 3} ${target.y + target.height / 2}`));
+  assert.ok(target && arrow?.path.endsWith(` ${target.x + target.width / 2} ${target.y + (target.y > arrow.y ? 0 : target.height)}`));
 });
 
 test("a forecast is drawn to the scale of its longest bar", () => {

@@ -30,7 +30,7 @@ export function verdictOf(plan: Plan): { achieves: string; proof: string } {
     asked === 0
       ? "Nothing was asked for."
       : `Serves ${given} of ${asked} asked for; moves ${plural(moved, "lease")} and changes ${plural(changedGpus, "GPU")}.` +
-        (restarts.length > 0 ? ` For ${plural(restarts.length, "lease")} of them there is no room to move: restarted.` : "");
+        (restarts.length > 0 ? ` There is no room to move ${restarts.length} of them: restarted.` : "");
   if (proven)
     return {
       achieves,
@@ -69,7 +69,7 @@ export function momentOf(instant: string): string {
 }
 
 /** Where a GPU of the plan is drawn, today at the left and tomorrow at the right. */
-export const kPicture = { label: 104, bar: 300, between: 132, row: 26, gap: 12, head: 24 };
+export const kPicture = { label: 104, bar: 300, between: 132, row: 26, gap: 26, head: 24 };
 
 export interface Box {
   x: number;
@@ -130,15 +130,18 @@ export function pictureOf(plan: Plan): Picture {
       if (!lease) continue;
       const to = rows.flatMap((other) => other.after).find((box) => box.slice.lease === lease);
       if (!to) continue;
+      // It leaves and enters between the rows, so that it crosses no slice of its own GPU.
+      const down = to.y >= from.y;
+      const under = to.y > from.y;
       const x = from.x + from.width / 2;
-      const y = from.y + from.height / 2;
-      const end = to.y + to.height / 2;
-      const bend = kPicture.label + kPicture.bar + kPicture.between / 2;
+      const y = down ? from.y + from.height : from.y;
+      const end = { x: to.x + to.width / 2, y: under ? to.y : to.y + to.height };
+      const bend = kPicture.gap * (to.y === from.y ? 0.9 : 1.2);
       arrows.push({
         lease,
         team: ways.find((way) => way.lease === lease)?.team ?? null,
         restarts: plan.status.restarts.some((way) => way.lease === lease),
-        path: `M${x} ${y} C${bend} ${y} ${bend} ${end} ${to.x - 3} ${end}`,
+        path: `M${x} ${y} C${x} ${y + (down ? bend : -bend)} ${end.x} ${end.y + (under ? -bend : bend)} ${end.x} ${end.y}`,
         x,
         y,
       });
