@@ -77,6 +77,7 @@ std::vector<LeasedSlice> held_by(const Lease& lease) {
 
 std::vector<fleet::NodeIndex> nodes_of(const Lease& lease, const fleet::Fleet& fleet) {
   std::vector<fleet::NodeIndex> nodes;
+  if (lease.slices.empty() && lease.node.valid()) nodes.push_back(lease.node);
   for (const auto& own : lease.slices) {
     const auto node = fleet.gpu(own.gpu).node;
     if (node.valid() && std::ranges::find(nodes, node) == nodes.end()) nodes.push_back(node);

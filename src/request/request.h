@@ -167,8 +167,8 @@ struct Lease {
 /// Every slice that a lease has anything to do with: its own, then the one arriving, then those it
 /// is leaving.
 std::vector<LeasedSlice> held_by(const Lease& lease);
-/// The nodes that its own slices are on, each once, in the order of the slices. One that has left
-/// the fleet is not among them.
+/// The nodes that its own slices are on, each once, in the order of the slices; of one that takes
+/// nothing but a host, that. One that has left the fleet is not among them.
 std::vector<fleet::NodeIndex> nodes_of(const Lease& lease, const fleet::Fleet& fleet);
 
 /// Does the system still owe the holder what was granted?
