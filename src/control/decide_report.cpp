@@ -51,6 +51,13 @@ class ReportReader {
     return std::move(events_);
   }
 
+  /// Of a report that does not count: that a restored journal has lost what the node went through
+  /// is true whenever it was said.
+  Events read_history() {
+    catch_up();
+    return std::move(events_);
+  }
+
  private:
   /// After a restore: makes this history's next record later than what the node has heard, so that
   /// it listens again, and numbers leases on from where the lost future had come.
@@ -259,10 +266,12 @@ base::Result<void> check_numbers(const State& state, const fleet::NodeReport& re
 Decision decide_report(const State& state, const Report& command, Instant now) {
   const auto node = state.fleet().find_node(command.report.node);
   if (!node) return unknown("node", command.report.node);
-  if (!state.report_order().fresh(command.report, state.next_incarnation())) return Events{};
+  const bool fresh = state.report_order().fresh(command.report, state.next_incarnation());
+  if (!fresh && command.report.heard_process == state.next_incarnation()) return Events{};
   if (const auto sane = check_numbers(state, command.report, now); !sane)
     return std::unexpected(sane.error());
-  return ReportReader(state, *node, command.report, now).read();
+  ReportReader reader(state, *node, command.report, now);
+  return fresh ? reader.read() : reader.read_history();
 }
 
 Decision decide_silent(const State& state, const NodeSilent& command) {

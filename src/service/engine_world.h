@@ -53,6 +53,7 @@ inline control::Report report_of(const control::State& state) {
   const auto target = control::target_of(state, state.fleet().find_node(kNode).value());
   report.report.target_revision = target.revision;
   report.report.target_incarnation = target.incarnation;
+  report.report.heard_process = target.process;
   for (const auto& gpu : target.gpus) {
     fleet::GpuReport said;
     said.number = gpu.number;

@@ -16,6 +16,7 @@ fleet::NodeReport obedient(const fleet::NodeTarget& target, std::uint32_t pci_id
   report.boot = "boot-1";
   report.sequence = sequence;
   report.target_revision = target.revision;
+  report.heard_process = target.process;
   for (const auto& gpu : target.gpus) {
     fleet::GpuReport done;
     done.number = gpu.number;

@@ -12,7 +12,7 @@ namespace tessera::guard {
 namespace {
 
 TEST(AllocationTable, does_what_a_map_does) {
-  AllocationTable table;
+  static AllocationTable table;  // it lives as long as the program, as in the library
   std::map<std::uint64_t, std::uint64_t> model;
   std::mt19937_64 random(7);
   for (int step = 0; step < 200'000; ++step) {
