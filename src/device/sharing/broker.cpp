@@ -113,6 +113,12 @@ bool Broker::limit_memory(const std::string& name, std::uint64_t gpu, std::uint6
   return true;
 }
 
+bool Broker::knows(const std::string& name, std::uint32_t pid) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = members_.find(name);
+  return found != members_.end() && found->second->door.has_let_in(pid);
+}
+
 std::optional<Use> Broker::use_of(const std::string& name, std::uint64_t gpu) const {
   const std::scoped_lock lock(mutex_);
   const auto found = members_.find(name);
