@@ -103,7 +103,9 @@ std::vector<Seen> Arbiter::seen_on(unsigned gpu) const {
 /// while what it has on another of its GPUs does not move.
 bool Arbiter::may_help_out(std::size_t sharer, unsigned slot, Nanoseconds now) const {
   const auto& sights = sights_[sharer];
-  if (draining_ != sharer || now - drains_since_ >= kLongestHelp || !sights[slot].waiting)
+  // Where something of its own is in flight it is not what the others wait for.
+  if (draining_ != sharer || now - drains_since_ >= kLongestHelp || !sights[slot].waiting ||
+      sights[slot].seen.in_flight)
     return false;
   for (std::size_t other = 0; other < sights.size(); ++other)
     if (other != slot && sights[other].seen.in_flight && now - sights[other].last_moved >= kStuck)

@@ -175,7 +175,7 @@ TEST(Gangs, leave_the_others_their_shares_of_each_gpu) {
 }
 
 TEST(Gangs, end_a_collective_that_a_closed_gate_cut_in_two) {
-  for (const unsigned lag : {0U, 1U}) {
+  for (const unsigned lag : {0U, 1U, 3U, 7U}) {
     World world(
         {{.gpus = {0, 1, 2, 3}, .terms = {50}, .kernel_ms = 1, .collective = true, .lag = lag},
          {.gpus = {0}, .terms = {50}},
