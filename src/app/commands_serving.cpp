@@ -185,6 +185,11 @@ void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {
   command.add_option("--dcgm", nvml.dcgm,
                      "http://HOST:PORT/metrics of a dcgm-exporter, for GPUs that NVML does not "
                      "measure under MIG");
+  command
+      .add_option("--shares", nvml.shares,
+                  "Folder where programs on shares of a GPU find what they are limited to")
+      ->envname("TESSERA_SHARES")
+      ->type_name("FOLDER");
   command.add_flag("--end-processes", nvml.end_processes,
                    "End whatever still runs on a released slice, not only a lease's own");
 }

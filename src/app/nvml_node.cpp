@@ -96,6 +96,7 @@ base::Result<std::unique_ptr<NvmlNode>> NvmlNode::open(
   if (!driver) return std::unexpected(driver.error());
   node->driver_ = std::move(*driver);
   node->measured_ = {choice.data + "/use", choice.metrics, choice.use_every, choice.dcgm};
+  node->shares_ = choice.shares;
   node->found_ = node->driver_->observe().gpus;
   return node;
 }
@@ -139,6 +140,8 @@ base::Result<void> NvmlNode::start(const std::string& node, const client::Contex
   measuring_ = std::move(*measuring);
   agent_ = std::make_unique<agent::Agent>(node, *driver_, catalog_);
   agent_->measure(measuring_->meter());
+  keeper_ = make_share_keeper(shares_, node);
+  if (keeper_) agent_->hold_to_shares(*keeper_);
   transport_ = std::make_unique<client::AgentTransport>(context);
   runner_ = std::make_unique<agent::Runner>(*agent_, *transport_, clock_);
   return {};

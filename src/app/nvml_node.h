@@ -8,6 +8,7 @@
 #include "agent/runner.h"
 #include "app/control_plane.h"
 #include "app/measuring.h"
+#include "app/node_shares.h"
 #include "client/agent_transport.h"
 #include "device/nvml/driver.h"
 
@@ -24,6 +25,7 @@ struct NvmlChoice {
   std::string metrics;           ///< ADDRESS:PORT for Prometheus; empty: none
   std::string use_every = "1m";  ///< how often the control plane is told what was used
   std::string dcgm;              ///< URL of a dcgm-exporter; empty: none
+  std::string shares = default_shares();  ///< folder where programs on shares find their limits
   bool end_processes = false;  ///< also those that no lease is known for, once a slice is released
 };
 
@@ -59,6 +61,8 @@ class NvmlNode {
   MeasuringChoice measured_;
   std::unique_ptr<device::nvml::NvmlDriver> driver_;
   std::unique_ptr<Measuring> measuring_;
+  std::string shares_;
+  std::unique_ptr<agent::ShareKeeper> keeper_;  ///< may be none
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<client::AgentTransport> transport_;
   std::unique_ptr<agent::Runner> runner_;  ///< last: it uses all of the above

@@ -87,6 +87,7 @@ class Server:
 
     def __init__(self, folder, machine):
         self.data = os.path.join(folder, "data")
+        self.shares = os.path.join(folder, "shares")
         self.machine = machine
         self.process = None
         with socket.socket() as probe:
@@ -95,7 +96,8 @@ class Server:
 
     def start(self):
         environment = {**os.environ, "TESSERA_FAKE_GPUS": self.machine.state,
-                       "TESSERA_NVML": str(fakes() / "libnvidia-ml.so.1")}
+                       "TESSERA_NVML": str(fakes() / "libnvidia-ml.so.1"),
+                       "TESSERA_SHARES": self.shares}
         self.process = subprocess.Popen(
             [BINARY, "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"],
             stdout=subprocess.DEVNULL, env=environment)

@@ -137,7 +137,7 @@ class Compute : public Rig {
     let_in(doors, pages);
     std::vector<Sharer> sharers;
     for (unsigned i = 0; i < programs.size(); ++i)
-      sharers.push_back({&pages[i], 0, programs[i].terms});
+      sharers.push_back({&pages[i], {0}, programs[i].terms});
     const auto shares = arbitrate(time, std::move(sharers), children, span);
     for (const auto child : children) expect_well(child);
     return shares;

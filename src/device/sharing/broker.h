@@ -48,6 +48,8 @@ class Broker {
   /// From now on. Both: false where there is no such tenant, or it has no such GPU.
   bool change(const std::string& name, Terms terms);
   bool limit_memory(const std::string& name, std::uint64_t gpu, std::uint64_t bytes);
+  /// Whether this process has a row in that tenant's account.
+  bool knows(const std::string& name, std::uint32_t pid) const;
   std::optional<Use> use_of(const std::string& name, std::uint64_t gpu) const;
 
  private:

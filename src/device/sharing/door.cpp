@@ -108,12 +108,16 @@ void Door::let_in(TenantPages& pages) {
     const bool known = std::ranges::any_of(
         programs_, [row](const Program& program) { return program.row == row; });
     if (row < guard::kMostProcesses && !known)
-      programs_.push_back({file, row});
+      programs_.push_back({file, row, static_cast<std::uint32_t>(peer.pid)});
     else if (file >= 0)
       close(file);
     welcome(connection, pages, row);
   }
   close(connection);
+}
+
+bool Door::has_let_in(std::uint32_t pid) const {
+  return std::ranges::find(programs_, pid, &Program::pid) != programs_.end();
 }
 
 void Door::attend(TenantPages& pages, int file) {

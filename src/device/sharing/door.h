@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,13 @@ class Door {
   /// that have ended.
   void attend(TenantPages& pages, int file);
   std::size_t programs() const { return programs_.size(); }
+  bool has_let_in(std::uint32_t pid) const;
 
  private:
   struct Program {
     int file;  ///< a pidfd: readable once the process has ended
     unsigned row;
+    std::uint32_t pid;
   };
 
   Door(std::string path, int socket) : path_(std::move(path)), socket_(socket) {}
