@@ -155,6 +155,15 @@ bool may_go(const Work& work, std::uint32_t gate) {
   }
 }
 
+/// Killed, or stopped: nobody would open a gate that it has closed.
+bool agent_is_gone() {
+  const auto& limits = *ledger()->limits();
+  if (limits.agent == 0) return false;
+  const auto looked = limits.looked_ns.load(std::memory_order_relaxed);
+  const auto now = now_ns();
+  return now > looked && now - looked > kAgentGoneNs;
+}
+
 /// Waits until few enough batches are unfinished, and the gate is not closed.
 void wait_for_turn(Work& work) {
   const auto& here = work.lane;
@@ -167,7 +176,7 @@ void wait_for_turn(Work& work) {
       const RelaxedCapture relaxed;
       retire(work);
       const auto gate = here.gate->load();
-      if (may_go(work, gate)) break;
+      if (may_go(work, gate) || (gate == kGateClosed && agent_is_gone())) break;
       if (gate == kGateClosed && !queued) {
         here.progress->waiting.fetch_add(1);
         queued = true;

@@ -13,6 +13,7 @@
 ///   closed           waits for its turn
 ///
 /// No wait lasts longer than kLongestWaitUs: then the launch goes on and is counted as a violation.
+/// Where the agent is gone a closed gate is passed at once.
 /// A stream that is being captured never waits. A process that uses several GPUs waits at the gate
 /// of the one that it launches on; that they open and close together is the agent's to see to.
 namespace tessera::guard {

@@ -148,6 +148,7 @@ Gate Arbiter::gate_of(std::size_t sharer, unsigned slot, const std::vector<Gate>
 
 void Arbiter::step(Nanoseconds now) {
   for (std::size_t i = 0; i < sharers_.size(); ++i) {
+    sharers_[i].pages->note_look(now);
     for (unsigned slot = 0; slot < sights_[i].size(); ++slot)
       look_at(sharers_[i], slot, sights_[i][slot], now);
     gang_[i] = is_gang(i, now);

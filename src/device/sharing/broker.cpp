@@ -64,7 +64,7 @@ base::Result<void> Broker::add(const std::string& name, const Tenant& tenant) {
                       "change its terms, or remove it first");
   auto pages = TenantPages::make(tenant.gpus);
   if (!pages) return std::unexpected(pages.error());
-  auto door = Door::open(tenant.socket);
+  auto door = Door::open(tenant.socket, tenant.group);
   if (!door) return std::unexpected(door.error());
   members_.emplace(name, std::make_unique<Member>(tenant, std::move(*pages), std::move(*door)));
   rebuild();
@@ -132,6 +132,13 @@ bool Broker::knows(const std::string& name, std::uint32_t pid) const {
   const std::scoped_lock lock(mutex_);
   const auto found = members_.find(name);
   return found != members_.end() && found->second->door.has_let_in(pid);
+}
+
+std::string Broker::tenant_of(std::uint32_t pid) const {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [name, member] : members_)
+    if (member->door.has_let_in(pid)) return name;
+  return {};
 }
 
 std::optional<Use> Broker::use_of(const std::string& name, std::uint64_t gpu) const {
