@@ -1,10 +1,15 @@
 #include "agent/brokered_shares.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <system_error>
+#include <unistd.h>
+
+#include <sys/stat.h>
 
 #include "guard/gpu_key.h"
+#include "guard/ledger.h"
 
 namespace tessera::agent {
 namespace {
@@ -14,8 +19,18 @@ using fleet::LeaseId;
 
 constexpr std::uint64_t kBytesOfMiB = 1 << 20;
 
+constexpr std::string_view kPrefix = "lease-";
+
 std::string name_of(LeaseId lease) {
-  return "lease-" + std::to_string(lease.value());
+  return std::string(kPrefix) + std::to_string(lease.value());
+}
+
+/// Of a name that name_of() made; none of an empty one.
+LeaseId lease_in(const std::string& name) {
+  std::uint64_t number = 0;
+  if (name.size() > kPrefix.size())
+    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number);
+  return LeaseId(number);
 }
 
 /// 0: that is no UUID of a GPU.
@@ -28,12 +43,34 @@ std::uint64_t bytes_left(MiB memory, MiB outside) {
   return static_cast<std::uint64_t>(std::max(memory - outside, MiB(0)).count()) * kBytesOfMiB;
 }
 
-base::Result<void> make_folder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    return base::fail(base::Reason::kUnavailable, "cannot make it: " + error.message(), folder,
-                      "name a folder for shares that can be written to");
+/// A folder that somebody else has, or can write to, could show programs limits of his own.
+base::Result<void> check_owner(const std::filesystem::path& folder) {
+  struct stat status {};
+  const bool found = lstat(folder.c_str(), &status) == 0;
+  const bool ours = found && (status.st_uid == geteuid() || status.st_uid == 0);
+  // What a link leads to was chosen by its owner; its own mode says nothing.
+  const bool closed = S_ISLNK(status.st_mode) || (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  if (ours && closed) return {};
+  return base::fail(base::Reason::kUnavailable,
+                    ours ? "others may write to it" : "it is another user's", folder.string(),
+                    "name a folder for shares that is yours alone");
+}
+
+/// Others than its owner may look for sockets in it.
+base::Result<void> make_folder(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  for (const auto& each : {folder.parent_path(), folder}) {
+    std::error_code error;
+    if (fs::create_directories(each, error) && !error)
+      fs::permissions(each,
+                      fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
+                          fs::perms::others_read | fs::perms::others_exec,
+                      error);
+    if (error)
+      return base::fail(base::Reason::kUnavailable, "cannot make it: " + error.message(),
+                        each.string(), "name a folder for shares that can be written to");
+    if (auto safe = check_owner(each); !safe) return safe;
+  }
   return {};
 }
 
@@ -56,16 +93,18 @@ std::map<LeaseId, BrokeredShares::Tenant> BrokeredShares::wanted(
                               static_cast<std::uint32_t>(
                                   std::clamp<std::int64_t>(share.compute.count(), 1, 1'000'000))});
     if (again) continue;
+    // The driver was asked a while ago: who has ended since has neither a row nor memory.
     for (const auto& process : share.processes)
-      if (!broker_.knows(name_of(share.lease), process.pid)) gpu.outside += process.memory;
+      if (!broker_.knows(name_of(share.lease), process.pid) && guard::identity_of(process.pid) != 0)
+        gpu.outside += process.memory;
   }
   return tenants;
 }
 
 base::Result<void> BrokeredShares::add(LeaseId lease, const Tenant& tenant) {
   if (auto made = make_folder(folder_); !made) return made;
-  device::sharing::Tenant asked{.socket = socket_of(folder_, lease),
-                                .terms = {.weight = tenant.weight}};
+  device::sharing::Tenant asked{
+      .socket = socket_of(folder_, lease), .group = group_, .terms = {.weight = tenant.weight}};
   for (const auto& [uuid, gpu] : tenant.gpus) {
     const auto key = key_of(uuid);
     if (key == 0)
@@ -110,14 +149,20 @@ std::map<LeaseId, std::string> BrokeredShares::keep(const std::vector<GuardedSha
   return trouble;
 }
 
-std::vector<BrokeredShares::ShareUse> BrokeredShares::use() const {
+std::vector<ShareUse> BrokeredShares::use() const {
   const std::scoped_lock lock(mutex_);
   std::vector<ShareUse> uses;
   for (const auto& [lease, tenant] : kept_)
     for (const auto& [uuid, gpu] : tenant.gpus)
       if (const auto use = broker_.use_of(name_of(lease), key_of(uuid)))
-        uses.push_back({lease, uuid, gpu.memory, gpu.outside, *use});
+        uses.push_back({lease, uuid, gpu.memory,
+                        MiB(static_cast<std::int64_t>(use->memory_bytes / kBytesOfMiB)),
+                        gpu.outside, use->programs, use->violations});
   return uses;
+}
+
+LeaseId BrokeredShares::lease_of(std::uint32_t pid) const {
+  return lease_in(broker_.tenant_of(pid));
 }
 
 }  // namespace tessera::agent

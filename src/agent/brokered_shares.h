@@ -2,7 +2,10 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+
+#include <sys/types.h>
 
 #include "agent/share_keeper.h"
 #include "device/sharing/broker.h"
@@ -14,25 +17,23 @@
 /// agent that has ended since, or go around the guard) is taken off what the others may have. So
 /// an agent that is killed and started again gives nobody his share twice.
 ///
-/// Owns the broker. Threads: keep() on the agent's, use() on any.
+/// The folder holds what programs believe their limits from: it belongs to this user or to root,
+/// and nobody else may write to it. Sockets are their owner's and root's; with a group, its
+/// members'.
+///
+/// Owns the broker. Threads: keep() on the agent's, all else on any.
 namespace tessera::agent {
 
 class BrokeredShares : public ShareKeeper {
  public:
   /// The folder is made when the first lease comes.
-  explicit BrokeredShares(std::string folder) : folder_(std::move(folder)) {}
+  explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {})
+      : folder_(std::move(folder)), group_(group) {}
 
   std::map<fleet::LeaseId, std::string> keep(const std::vector<GuardedShare>& shares) override;
 
-  struct ShareUse {
-    fleet::LeaseId lease;
-    std::string gpu;
-    base::MiB limit;    ///< of all its programs
-    base::MiB outside;  ///< of it, taken by programs that are not in its account
-    device::sharing::Use use;
-  };
-  /// Of all that are kept now, by lease and GPU.
-  std::vector<ShareUse> use() const;
+  std::vector<ShareUse> use() const override;
+  fleet::LeaseId lease_of(std::uint32_t pid) const override;
 
   /// Where programs of a lease find their limits.
   static std::string socket_of(const std::string& folder, fleet::LeaseId lease);
@@ -52,6 +53,7 @@ class BrokeredShares : public ShareKeeper {
   void change(fleet::LeaseId lease, Tenant& had, const Tenant& wants);
 
   const std::string folder_;
+  const std::optional<gid_t> group_;
   device::sharing::Broker broker_;
   mutable std::mutex mutex_;
   std::map<fleet::LeaseId, Tenant> kept_;

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "agent/test_bench.h"
 #include "guard/region.h"
@@ -98,7 +99,7 @@ TEST_F(BrokeredSharesTest, TheSameAgainChangesNothing) {
   const auto limits = ask(1);
   for (int i = 0; i < 3; ++i) shares_->keep({share(1, 1024)});
   ASSERT_EQ(shares_->use().size(), 1U);
-  EXPECT_EQ(shares_->use()[0].use.programs, 1U) << "it is still the account that it came to";
+  EXPECT_EQ(shares_->use()[0].programs, 1U) << "it is still the account that it came to";
 }
 
 TEST_F(BrokeredSharesTest, AShareThatGrowsGrowsForProgramsThatRun) {
@@ -119,7 +120,8 @@ TEST_F(BrokeredSharesTest, SeveralGpusAreOneTenantAndTwoSharesOfOneAddUp) {
 
 TEST_F(BrokeredSharesTest, WhatRunsOutsideTheAccountIsTakenOffTheRest) {
   auto wanted = share(1, 1024);
-  wanted.processes = {process(999'999'999, 600)};
+  const auto outsider = static_cast<std::uint32_t>(getppid());
+  wanted.processes = {process(outsider, 600)};
   shares_->keep({wanted});
   const auto limits = ask(1);
   ASSERT_TRUE(limits);
@@ -129,9 +131,44 @@ TEST_F(BrokeredSharesTest, WhatRunsOutsideTheAccountIsTakenOffTheRest) {
   wanted.processes = {process(static_cast<std::uint32_t>(getpid()), 600)};
   shares_->keep({wanted});
   EXPECT_EQ(limits->gpu[0].memory, 1024ULL << 20);
-  wanted.processes = {process(999'999'999, 2000)};
+  wanted.processes = {process(outsider, 2000)};
   shares_->keep({wanted});
   EXPECT_EQ(limits->gpu[0].memory, 0U);
+}
+
+// The driver's list is older than the end of a program: for a moment its memory was taken off what
+// the lease's other programs may have, who were refused memory.
+TEST_F(BrokeredSharesTest, AProgramThatHasEndedTakesNothingOffTheRest) {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  waitpid(child, nullptr, 0);
+  auto wanted = share(1, 1024);
+  wanted.processes = {process(static_cast<std::uint32_t>(child), 600)};
+  shares_->keep({wanted});
+  const auto limits = ask(1);
+  ASSERT_TRUE(limits);
+  EXPECT_EQ(limits->gpu[0].memory, 1024ULL << 20);
+}
+
+TEST_F(BrokeredSharesTest, WhoseAProgramIsIsKnownByTheDoorItCameTo) {
+  shares_->keep({share(7, 1024), share(12, 1024)});
+  const auto self = static_cast<std::uint32_t>(getpid());
+  EXPECT_FALSE(shares_->lease_of(self).valid());
+  ASSERT_TRUE(ask(12));
+  EXPECT_EQ(shares_->lease_of(self), LeaseId(12));
+  shares_->keep({share(7, 1024)});
+  EXPECT_FALSE(shares_->lease_of(self).valid());
+}
+
+TEST_F(BrokeredSharesTest, AFolderThatOthersWriteToIsNotUsed) {
+  namespace fs = std::filesystem;
+  fs::create_directories(folder_ + "/node");
+  fs::permissions(folder_ + "/node", fs::perms::all);
+  const auto trouble = shares_->keep({share(1, 1024)});
+  ASSERT_TRUE(trouble.contains(LeaseId(1)));
+  EXPECT_NE(trouble.at(LeaseId(1)).find("others may write to it"), std::string::npos);
+  fs::permissions(folder_ + "/node", fs::perms::owner_all);
+  EXPECT_TRUE(shares_->keep({share(1, 1024)}).empty());
 }
 
 TEST_F(BrokeredSharesTest, WhoCannotBeHeldIsTold) {
@@ -148,6 +185,8 @@ struct Keeper : ShareKeeper {
     kept = shares;
     return trouble;
   }
+  std::vector<ShareUse> use() const override { return {}; }
+  LeaseId lease_of(std::uint32_t /*pid*/) const override { return {}; }
   std::vector<GuardedShare> kept;
   std::map<LeaseId, std::string> trouble;
 };

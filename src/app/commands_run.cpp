@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <memory>
 #include <optional>
-#include <system_error>
 
 #include <fmt/core.h>
 
@@ -34,8 +32,7 @@ struct RunOptions {
   std::string node;
   std::string wait = "30s";
   std::string driver_files = "/proc/driver/nvidia/gpus";
-  std::string shares = default_shares();
-  std::string guard, driver;
+  std::string shares, guard, driver;
   bool release = false;
   bool keep = false;
   std::vector<std::string> command;
@@ -171,18 +168,12 @@ Result<std::optional<GuardedStart>> put_under_guard(
     fmt::print(stderr, "warning: no CUDA driver here: the program runs without the guard\n");
     return std::optional<GuardedStart>();
   }
-  const auto socket = options.shares + "/" + node + "/" + lease;
-  std::error_code error;
-  if (!std::filesystem::is_socket(socket, error))
-    return fail(Reason::kUnavailable,
-                lease +
-                    " promises that all on its GPU keep within their shares, and no agent "
-                    "holds it to its own",
-                socket, "start the agent of this machine with --shares, or name its folder here");
+  const auto socket = find_share_socket(options.shares, node, lease);
+  if (!socket) return std::unexpected(socket.error());
   auto start = GuardedStart::prepare(options.guard, options.driver);
   if (!start) return std::unexpected(start.error());
   for (const auto& [name, value] : start->environment()) environment[name] = value;
-  environment["TESSERA_GUARD_SOCKET"] = std::filesystem::absolute(socket).string();
+  environment["TESSERA_GUARD_SOCKET"] = *socket;
   return std::optional<GuardedStart>(std::move(*start));
 }
 
@@ -239,7 +230,8 @@ void add_run_command(Program& program) {
       ->capture_default_str();
   command
       ->add_option("--shares", options->shares,
-                   "Where the agent of this machine holds leases to their shares")
+                   "Where the agent of this machine holds leases to their shares (default: where "
+                   "root's does, or yours)")
       ->envname("TESSERA_SHARES")
       ->type_name("FOLDER");
   command

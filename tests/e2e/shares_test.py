@@ -7,15 +7,18 @@ the guard, over stand-ins for NVML and the CUDA driver that share one pretended 
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 import guard_test
 import nvml_test
 from nvml_test import OnTheMachine, eventually, fakes
+from run_test import has_control_groups
 
 HOLD = guard_test.PROGRAM + """
 begin()
@@ -31,6 +34,8 @@ class Shares(OnTheMachine):
         self.addCleanup(folder.cleanup)
         self.machine = nvml_test.Machine(folder.name, self.LATENCY, gpus=1)
         self.server = nvml_test.Server(folder.name, self.machine)
+        self.metrics = nvml_test.free_port()
+        self.server.options = ["--metrics", f"127.0.0.1:{self.metrics}", "--use-every", "1s"]
         self.addCleanup(self.server.kill)
         self.server.start()
 
@@ -90,6 +95,48 @@ class Shares(OnTheMachine):
         run.send_signal(signal.SIGTERM)
         run.wait(timeout=30)
         self.assertEqual(self.said(self.start(lease, 3 * 1024)), [4096, 4096, 0, 2])
+
+    def test_what_it_has_of_the_gpu_is_told_of_each_lease(self):
+        one, other = self.lease("4GiB"), self.lease("2GiB")
+        self.assertEqual(self.said(self.start(one, 1024)), [4096, 4096, 0, 0])
+
+        def told():
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics",
+                                        timeout=5) as answer:
+                text = answer.read().decode()
+            return {(name, lease): float(value) for name, lease, value in re.findall(
+                r'^tessera_share_(\w+)\{.*lease="([^"]+)".*\} (.+)$', text, re.MULTILINE)}
+        figures = told()
+        self.assertEqual(figures["memory_limit_bytes", one], 4 << 30)
+        self.assertEqual(figures["memory_charged_bytes", one], 2 << 30)
+        self.assertEqual(figures["programs", one], 1)
+        self.assertEqual(figures["memory_limit_bytes", other], 2 << 30)
+        self.assertEqual(figures["programs", other], 0)
+
+        def counted(lease):
+            use = self.server.call("GET", "/v1/leases/" + lease)["status"].get("use") or {}
+            return use.get("memoryMibSeconds", 0)
+        self.assertTrue(eventually(lambda: counted(one) >= 2048, 30))
+        self.assertEqual(counted(other), 0)
+
+    @unittest.skipUnless(has_control_groups(), "no control groups of version 2 to write to")
+    def test_what_outlives_its_agent_is_taken_off_the_rest(self):
+        lease = self.lease("4GiB")
+        socket = next(pathlib.Path(self.server.shares).glob("*/" + lease))
+        outlives = self.start(lease, 1024)
+        self.assertEqual(self.said(outlives), [4096, 4096, 0, 0])
+        self.server.kill()
+        self.server.start()
+
+        def has_less():
+            run = self.start(lease, 1)
+            _, total, *_ = self.said(run)
+            self.end(run)
+            # It, and the context that the driver made for it.
+            return 1024 < total <= 4096 - 2 * 1024
+        self.assertTrue(eventually(lambda: socket.is_socket() and has_less()))
+        self.end(outlives)
+        self.assertTrue(eventually(lambda: self.said(self.start(lease, 1))[1] == 4096))
 
     def test_a_lease_that_nobody_holds_to_its_share_is_not_run_on(self):
         lease = self.lease("4GiB")
