@@ -49,7 +49,13 @@ Arbiter::Arbiter(std::vector<Sharer> sharers)
       together_(terms_together(sharers_)),
       of_gpu_(count_gpus(sharers_), Turns(terms_of(sharers_))),
       gates_of_gpu_(of_gpu_.size()) {
-  for (const auto& sharer : sharers_) sights_.emplace_back(sharer.gpus.size());
+  // What was launched before is not news: who has other tenants beside him now began long ago.
+  constexpr Nanoseconds kNever = 0;
+  for (const auto& sharer : sharers_) {
+    auto& sights = sights_.emplace_back(sharer.gpus.size());
+    for (unsigned slot = 0; slot < sights.size(); ++slot)
+      look_at(sharer, slot, sights[slot], kNever);
+  }
 }
 
 void Arbiter::look_at(const Sharer& sharer, unsigned slot, Sight& sight, Nanoseconds now) const {

@@ -31,7 +31,6 @@ struct Tenancy {
 class World {
  public:
   explicit World(const std::vector<Tenancy>& tenancies) {
-    std::vector<Sharer> sharers;
     pages_.reserve(tenancies.size());
     for (const auto& each : tenancies) {
       std::vector<GpuShare> gpus;
@@ -39,10 +38,12 @@ class World {
       pages_.push_back(*TenantPages::make(gpus));
       row_ = guard::claim_row(pages_.back().accounts(), static_cast<std::uint32_t>(getpid()));
       programs_.push_back({each, std::vector<Lane>(each.gpus.size())});
-      sharers.push_back({&pages_.back(), each.gpus, each.terms});
+      sharers_.push_back({&pages_.back(), each.gpus, each.terms});
     }
-    arbiter_ = std::make_unique<Arbiter>(std::move(sharers));
+    begin_anew();
   }
+  /// As when a tenant comes or goes.
+  void begin_anew() { arbiter_ = std::make_unique<Arbiter>(sharers_); }
 
   void run(double ms) {
     for (const auto end = now_ + static_cast<Arbiter::Nanoseconds>(ms * 1e6); now_ < end;
@@ -131,6 +132,7 @@ class World {
   }
 
   std::vector<TenantPages> pages_;
+  std::vector<Sharer> sharers_;
   std::vector<Program> programs_;
   std::unique_ptr<Arbiter> arbiter_;
   unsigned row_ = 0;
@@ -233,6 +235,18 @@ TEST(Gangs, that_overlap_all_go_on) {
     for (std::size_t i = 0; i < tenancies.size(); ++i)
       EXPECT_GT(world.had(i), before[i]) << "run " << run << ", tenant " << i;
   }
+}
+
+// Whatever it had ever launched there looked new to an arbiter made anew.
+TEST(Gangs, old_work_on_another_gpu_makes_no_gang_when_tenants_come_or_go) {
+  World world({{.gpus = {0, 1}}, {.gpus = {1}}});
+  world.run(200);
+  world.pause(0, 1, true);
+  world.run(1'500);
+  const auto before = world.had(1);
+  world.begin_anew();
+  world.run(500);
+  EXPECT_GT(world.had(1) - before, 0.95 * 500) << "it has that GPU to itself";
 }
 
 }  // namespace
