@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 #include <unistd.h>
 
@@ -43,6 +44,17 @@ std::uint64_t bytes_left(MiB memory, MiB outside) {
   return static_cast<std::uint64_t>(std::max(memory - outside, MiB(0)).count()) * kBytesOfMiB;
 }
 
+/// A line for each program: lease, identity. What is no such line is left out; so is who has ended.
+std::map<std::uint64_t, LeaseId> read_programs(const std::string& file) {
+  std::map<std::uint64_t, LeaseId> programs;
+  std::ifstream lines(file);
+  std::uint64_t lease = 0, identity = 0;
+  while (lines >> lease >> identity)
+    if (lease != 0 && identity != 0 && guard::identity_of(guard::pid_of(identity)) == identity)
+      programs.emplace(identity, LeaseId(lease));
+  return programs;
+}
+
 /// A folder that somebody else has, or can write to, could show programs limits of his own.
 base::Result<void> check_owner(const std::filesystem::path& folder) {
   struct stat status {};
@@ -75,6 +87,33 @@ base::Result<void> make_folder(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+BrokeredShares::BrokeredShares(std::string folder, std::optional<gid_t> group)
+    : folder_(std::move(folder)),
+      group_(group),
+      before_(check_owner(folder_) ? read_programs(folder_ + "/programs")
+                                   : std::map<std::uint64_t, LeaseId>()) {}
+
+/// Where it cannot be written nothing is lost while this agent runs.
+void BrokeredShares::remember_programs() {
+  std::string text;
+  const auto add = [&](LeaseId lease, std::uint64_t identity) {
+    text += std::to_string(lease.value()) + " " + std::to_string(identity) + "\n";
+  };
+  for (const auto& [identity, lease] : before_)
+    if (guard::identity_of(guard::pid_of(identity)) == identity) add(lease, identity);
+  for (const auto& [name, pids] : broker_.programs())
+    for (const auto pid : pids)
+      if (const auto identity = guard::identity_of(pid);
+          identity != 0 && !before_.contains(identity))
+        add(lease_in(name), identity);
+  if (text == remembered_) return;
+  const auto file = folder_ + "/programs";
+  std::ofstream(file + ".new", std::ios::trunc) << text;
+  std::error_code error;
+  std::filesystem::rename(file + ".new", file, error);
+  if (!error) remembered_ = std::move(text);
+}
 
 std::string BrokeredShares::socket_of(const std::string& folder, LeaseId lease) {
   return folder + "/" + name_of(lease);
@@ -146,6 +185,7 @@ std::map<LeaseId, std::string> BrokeredShares::keep(const std::vector<GuardedSha
       trouble[lease] = "the guard cannot hold it to its share: " + base::to_string(added.error());
     }
   }
+  remember_programs();
   return trouble;
 }
 
@@ -162,7 +202,10 @@ std::vector<ShareUse> BrokeredShares::use() const {
 }
 
 LeaseId BrokeredShares::lease_of(std::uint32_t pid) const {
-  return lease_in(broker_.tenant_of(pid));
+  const auto lease = lease_in(broker_.tenant_of(pid));
+  if (lease.valid() || before_.empty()) return lease;
+  const auto found = before_.find(guard::identity_of(pid));
+  return found == before_.end() ? LeaseId() : found->second;
 }
 
 }  // namespace tessera::agent

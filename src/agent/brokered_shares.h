@@ -15,7 +15,8 @@
 ///
 /// The memory of a lease's programs that have no row in its account (they were started under an
 /// agent that has ended since, or go around the guard) is taken off what the others may have. So
-/// an agent that is killed and started again gives nobody his share twice.
+/// an agent that is killed and started again gives nobody his share twice. Which programs those are
+/// is kept in FOLDER/programs, written with every tick that finds others.
 ///
 /// The folder holds what programs believe their limits from: it belongs to this user or to root,
 /// and nobody else may write to it. Sockets are their owner's and root's; with a group, its
@@ -27,8 +28,7 @@ namespace tessera::agent {
 class BrokeredShares : public ShareKeeper {
  public:
   /// The folder is made when the first lease comes.
-  explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {})
-      : folder_(std::move(folder)), group_(group) {}
+  explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {});
 
   std::map<fleet::LeaseId, std::string> keep(const std::vector<GuardedShare>& shares) override;
 
@@ -51,12 +51,16 @@ class BrokeredShares : public ShareKeeper {
   std::map<fleet::LeaseId, Tenant> wanted(const std::vector<GuardedShare>& shares) const;
   base::Result<void> add(fleet::LeaseId lease, const Tenant& tenant);
   void change(fleet::LeaseId lease, Tenant& had, const Tenant& wants);
+  void remember_programs();
 
   const std::string folder_;
   const std::optional<gid_t> group_;
+  /// Of an agent before this one, by guard::identity_of().
+  const std::map<std::uint64_t, fleet::LeaseId> before_;
   device::sharing::Broker broker_;
   mutable std::mutex mutex_;
   std::map<fleet::LeaseId, Tenant> kept_;
+  std::string remembered_;  ///< what is in FOLDER/programs
 };
 
 }  // namespace tessera::agent

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -158,6 +159,34 @@ TEST_F(BrokeredSharesTest, WhoseAProgramIsIsKnownByTheDoorItCameTo) {
   EXPECT_EQ(shares_->lease_of(self), LeaseId(12));
   shares_->keep({share(7, 1024)});
   EXPECT_FALSE(shares_->lease_of(self).valid());
+}
+
+// Where no control group could be made, the next agent gave the lease its memory a second time.
+TEST_F(BrokeredSharesTest, ProgramsOfTheAgentBeforeAreStillKnown) {
+  const auto self = static_cast<std::uint32_t>(getpid());
+  shares_->keep({share(12, 1024)});
+  ASSERT_TRUE(ask(12));
+  shares_->keep({share(12, 1024)});
+  std::filesystem::copy(folder_ + "/node/programs", folder_ + "/programs");
+  // As if it were killed: what it left is put back.
+  shares_.reset();
+  std::filesystem::rename(folder_ + "/programs", folder_ + "/node/programs");
+  shares_ = std::make_unique<BrokeredShares>(folder_ + "/node");
+  EXPECT_EQ(shares_->lease_of(self), LeaseId(12));
+  auto wanted = share(12, 1024);
+  wanted.processes = {process(self, 600)};
+  shares_->keep({wanted});
+  EXPECT_EQ(shares_->use()[0].outside, MiB(600));
+  EXPECT_EQ(shares_->lease_of(self), LeaseId(12)) << "also once this agent has written its own";
+  shares_ = std::make_unique<BrokeredShares>(folder_ + "/node");
+  EXPECT_EQ(shares_->lease_of(self), LeaseId(12));
+}
+
+TEST_F(BrokeredSharesTest, GarbageAmongTheProgramsOfTheAgentBeforeIsNobodys) {
+  std::filesystem::create_directories(folder_ + "/node");
+  std::ofstream(folder_ + "/node/programs") << "12 99999999999999999999\nno\n\n7";
+  const BrokeredShares shares(folder_ + "/node");
+  EXPECT_FALSE(shares.lease_of(static_cast<std::uint32_t>(getpid())).valid());
 }
 
 TEST_F(BrokeredSharesTest, AFolderThatOthersWriteToIsNotUsed) {

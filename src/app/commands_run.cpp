@@ -135,14 +135,17 @@ std::vector<unsigned> minors_of(client::Connection& connection, const Json& leas
 }
 
 /// The control group that the program is to be in, if there can be one; fenced where that works.
+/// Whose a program under the guard is, is known without it.
 std::optional<LeaseScope> enclose(client::Connection& connection, const Json& lease,
-                                  const std::string& node, const RunOptions& options) {
+                                  const std::string& node, const RunOptions& options,
+                                  bool guarded) {
   const auto name = text_at(lease, "metadata.name");
   const auto id = id_of(name);
   auto scope = id ? LeaseScope::make(*id) : fail(Reason::kInvalidDocument, "not a lease", name);
   if (!scope) {
-    fmt::print(stderr, "warning: {}: what it uses cannot be told from others' use\n",
-               base::to_string(scope.error()));
+    fmt::print(stderr, "warning: {}: {}\n", base::to_string(scope.error()),
+               guarded ? "what it leaves running is not ended with it"
+                       : "what it uses cannot be told from others' use");
     return std::nullopt;
   }
   // Where the driver shows no GPUs there are none to be kept from.
@@ -190,7 +193,7 @@ Result<Ending> run_on(client::Connection& connection, const std::string& name,
     if (!started) return std::unexpected(started.error());
     if (*started) guarded.emplace(std::move(**started));
   }
-  const auto scope = enclose(connection, *lease, node, options);
+  const auto scope = enclose(connection, *lease, node, options, guarded.has_value());
   return run_child({options.command, *environment, scope ? scope->door() : std::string()});
 }
 

@@ -141,6 +141,13 @@ std::string Broker::tenant_of(std::uint32_t pid) const {
   return {};
 }
 
+std::map<std::string, std::vector<std::uint32_t>> Broker::programs() const {
+  const std::scoped_lock lock(mutex_);
+  std::map<std::string, std::vector<std::uint32_t>> all;
+  for (const auto& [name, member] : members_) all.emplace(name, member->door.pids());
+  return all;
+}
+
 std::optional<Use> Broker::use_of(const std::string& name, std::uint64_t gpu) const {
   const std::scoped_lock lock(mutex_);
   const auto found = members_.find(name);

@@ -53,6 +53,8 @@ class Broker {
   bool knows(const std::string& name, std::uint32_t pid) const;
   /// The tenant that this process has come to; empty where there is none.
   std::string tenant_of(std::uint32_t pid) const;
+  /// Of all tenants, by name: the processes that have come to them and live.
+  std::map<std::string, std::vector<std::uint32_t>> programs() const;
   std::optional<Use> use_of(const std::string& name, std::uint64_t gpu) const;
 
  private:

@@ -151,6 +151,12 @@ bool Door::has_let_in(std::uint32_t pid) const {
   return std::ranges::find(programs_, pid, &Program::pid) != programs_.end();
 }
 
+std::vector<std::uint32_t> Door::pids() const {
+  std::vector<std::uint32_t> all;
+  for (const auto& program : programs_) all.push_back(program.pid);
+  return all;
+}
+
 void Door::attend(TenantPages& pages, int file) {
   if (file == socket_) return let_in(pages);
   const auto ended = std::ranges::find(programs_, file, &Program::file);
