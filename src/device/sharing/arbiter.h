@@ -15,8 +15,7 @@
 ///
 ///   together_   one turn at a time for each gang, and one for all that are no gangs
 ///   of_gpu_     when it is the turn of those: whose it is among them, on each GPU; their clock
-///   stands
-///               still while a gang has its turn
+///               stands still while a gang has its turn
 ///
 /// So nobody holds one GPU while he waits for another, and every turn ends. Where a gang's gates
 /// close between two launches of a collective, what is in flight does not end: after kStuck its

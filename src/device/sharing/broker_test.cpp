@@ -1,11 +1,13 @@
 #include "device/sharing/broker.h"
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <grp.h>
+#include <poll.h>
 #include <thread>
 #include <unistd.h>
 
@@ -191,6 +193,27 @@ TEST_F(BrokerTest, takes_back_the_row_of_a_killed_program_at_once) {
   EXPECT_TRUE(within_a_second([&] { return used() == 0; }));
   EXPECT_EQ(broker.use_of("vision", kGpu)->programs, 0U);
   waitpid(child, nullptr, 0);
+}
+
+// Who comes under the number of one who has just ended came to his row, and lost it with him.
+TEST_F(BrokerTest, lets_out_who_has_ended_before_the_next_comes_in) {
+  const std::array<GpuShare, 1> gpus = {GpuShare{kGpu, 100 * kMiB}};
+  auto pages = *TenantPages::make(gpus);
+  const auto path = folder_ + "/door";
+  auto door = *Door::open(path);
+  for (int i = 0; i < 3; ++i) {
+    const pid_t child = fork();
+    if (child == 0) _exit(knock(path).accounts == nullptr ? 1 : 0);
+    std::vector<int> files;
+    door.watch(files);
+    pollfd polled{files.front(), POLLIN, 0};
+    ASSERT_EQ(poll(&polled, 1, 20'000), 1);
+    door.attend(pages, files.front());
+    EXPECT_EQ(door.programs(), 1U);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
 }
 
 TEST_F(BrokerTest, gives_a_program_its_own_row_again_after_an_exec) {

@@ -125,6 +125,9 @@ void Door::let_in(TenantPages& pages) {
   if (known_peer && !is_welcome(peer.uid)) {
     turn_away(connection);
   } else if (known_peer) {
+    // A number that is used again must not come to the row of the one who had it before: that is
+    // cleared when he is found to have ended.
+    let_out_the_ended(pages);
     // First the hold on the process, then its row: so no row is taken for one that is gone.
     const auto file = static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0));
     const auto row = file < 0
@@ -157,14 +160,20 @@ std::vector<std::uint32_t> Door::pids() const {
   return all;
 }
 
+void Door::let_out_the_ended(TenantPages& pages) {
+  std::erase_if(programs_, [&](const Program& program) {
+    if (!has_ended(program.file)) return false;
+    guard::clear_row(pages.accounts(), program.row, true);
+    close(program.file);
+    return true;
+  });
+}
+
 void Door::attend(TenantPages& pages, int file) {
-  if (file == socket_) return let_in(pages);
-  const auto ended = std::ranges::find(programs_, file, &Program::file);
-  // The number may have been another file's when it was found readable.
-  if (ended == programs_.end() || !has_ended(file)) return;
-  guard::clear_row(pages.accounts(), ended->row, true);
-  close(ended->file);
-  programs_.erase(ended);
+  if (file == socket_)
+    let_in(pages);
+  else if (std::ranges::find(programs_, file, &Program::file) != programs_.end())
+    let_out_the_ended(pages);
 }
 
 }  // namespace tessera::device::sharing

@@ -46,6 +46,7 @@ class Door {
 
   Door(std::string path, int socket) : path_(std::move(path)), socket_(socket) {}
   void let_in(TenantPages& pages);
+  void let_out_the_ended(TenantPages& pages);
   bool is_welcome(uid_t user);
 
   std::string path_;
