@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
 #include <unistd.h>
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "guard/gpu_key.h"
@@ -94,6 +96,12 @@ BrokeredShares::BrokeredShares(std::string folder, std::optional<gid_t> group)
       before_(check_owner(folder_) ? read_programs(folder_ + "/programs")
                                    : std::map<std::uint64_t, LeaseId>()) {}
 
+/// The sockets first: whoever has the folder next may have one of the same name.
+BrokeredShares::~BrokeredShares() {
+  for (const auto& [lease, tenant] : kept_) broker_.remove(name_of(lease));
+  if (lock_ >= 0) close(lock_);
+}
+
 /// Where it cannot be written nothing is lost while this agent runs.
 void BrokeredShares::remember_programs() {
   std::string text;
@@ -107,7 +115,7 @@ void BrokeredShares::remember_programs() {
       if (const auto identity = guard::identity_of(pid);
           identity != 0 && !before_.contains(identity))
         add(lease_in(name), identity);
-  if (text == remembered_) return;
+  if (text == remembered_ || lock_ < 0) return;
   const auto file = folder_ + "/programs";
   std::ofstream(file + ".new", std::ios::trunc) << text;
   std::error_code error;
@@ -140,8 +148,22 @@ std::map<LeaseId, BrokeredShares::Tenant> BrokeredShares::wanted(
   return tenants;
 }
 
+/// The lock goes with the process, however that ends.
+base::Result<void> BrokeredShares::take_folder() {
+  if (auto made = make_folder(folder_); !made || lock_ >= 0) return made;
+  const auto file = folder_ + "/lock";
+  lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock_ >= 0 && flock(lock_, LOCK_EX | LOCK_NB) == 0) return {};
+  const bool taken = lock_ >= 0;
+  if (taken) close(lock_);
+  lock_ = -1;
+  return base::fail(base::Reason::kUnavailable,
+                    taken ? "another agent keeps shares in this folder" : "cannot make it", file,
+                    "stop that agent, or name another folder with --shares");
+}
+
 base::Result<void> BrokeredShares::add(LeaseId lease, const Tenant& tenant) {
-  if (auto made = make_folder(folder_); !made) return made;
+  if (auto taken = take_folder(); !taken) return taken;
   device::sharing::Tenant asked{
       .socket = socket_of(folder_, lease), .group = group_, .terms = {.weight = tenant.weight}};
   for (const auto& [uuid, gpu] : tenant.gpus) {

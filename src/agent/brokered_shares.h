@@ -18,6 +18,8 @@
 /// an agent that is killed and started again gives nobody his share twice. Which programs those are
 /// is kept in FOLDER/programs, written with every tick that finds others.
 ///
+/// One agent at a time keeps shares in a folder: two would take each other's sockets away.
+///
 /// The folder holds what programs believe their limits from: it belongs to this user or to root,
 /// and nobody else may write to it. Sockets are their owner's and root's; with a group, its
 /// members'.
@@ -29,6 +31,9 @@ class BrokeredShares : public ShareKeeper {
  public:
   /// The folder is made when the first lease comes.
   explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {});
+  ~BrokeredShares() override;
+  BrokeredShares(const BrokeredShares&) = delete;
+  BrokeredShares& operator=(const BrokeredShares&) = delete;
 
   std::map<fleet::LeaseId, std::string> keep(const std::vector<GuardedShare>& shares) override;
 
@@ -49,6 +54,7 @@ class BrokeredShares : public ShareKeeper {
   };
 
   std::map<fleet::LeaseId, Tenant> wanted(const std::vector<GuardedShare>& shares) const;
+  base::Result<void> take_folder();
   base::Result<void> add(fleet::LeaseId lease, const Tenant& tenant);
   void change(fleet::LeaseId lease, Tenant& had, const Tenant& wants);
   void remember_programs();
@@ -60,6 +66,7 @@ class BrokeredShares : public ShareKeeper {
   device::sharing::Broker broker_;
   mutable std::mutex mutex_;
   std::map<fleet::LeaseId, Tenant> kept_;
+  int lock_ = -1;           ///< FOLDER/lock, locked; -1 before the first lease
   std::string remembered_;  ///< what is in FOLDER/programs
 };
 

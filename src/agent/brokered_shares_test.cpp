@@ -189,6 +189,20 @@ TEST_F(BrokeredSharesTest, GarbageAmongTheProgramsOfTheAgentBeforeIsNobodys) {
   EXPECT_FALSE(shares.lease_of(static_cast<std::uint32_t>(getpid())).valid());
 }
 
+// The second agent took the sockets of the first away; lease 1 of the one was held to the share of
+// lease 1 of the other.
+TEST_F(BrokeredSharesTest, TwoAgentsDoNotShareAFolder) {
+  EXPECT_TRUE(shares_->keep({share(1, 1024)}).empty());
+  BrokeredShares second(folder_ + "/node");
+  const auto trouble = second.keep({share(1, 2048)});
+  ASSERT_TRUE(trouble.contains(LeaseId(1)));
+  EXPECT_NE(trouble.at(LeaseId(1)).find("another agent"), std::string::npos);
+  EXPECT_EQ(ask(1)->gpu[0].memory, 1024ULL << 20);
+  shares_.reset();
+  EXPECT_TRUE(second.keep({share(1, 2048)}).empty());
+  EXPECT_EQ(ask(1)->gpu[0].memory, 2048ULL << 20);
+}
+
 TEST_F(BrokeredSharesTest, AFolderThatOthersWriteToIsNotUsed) {
   namespace fs = std::filesystem;
   fs::create_directories(folder_ + "/node");
