@@ -184,7 +184,7 @@ struct Recount {
       if (const auto* submitted = std::get_if<RequestSubmitted>(&event)) {
         const auto& [id, need] = std::tie(submitted->request.id, submitted->request.need);
         lives[id] = {
-            {submitted->request.tier, need.memory, need.compute, need.sms, need.pool, need.models},
+            {need.memory, need.compute, need.sms, submitted->request.tier, need.pool, need.models},
             need.slices(),
             submitted->request.state != request::RequestState::kPendingApproval};
       } else if (const auto* moved = std::get_if<RequestMoved>(&event)) {
