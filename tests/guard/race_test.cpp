@@ -153,7 +153,8 @@ TEST_F(Race, of_programs_of_a_tenant) {
   const auto gpu = key_of_uuid(uuid);
   const auto socket = machine() + ".socket";
   device::sharing::Broker broker;
-  ASSERT_TRUE(broker.add("tenant", {socket, {{gpu, kRaceLimit}}, {1, false}}));
+  ASSERT_TRUE(broker.add(
+      "tenant", {.socket = socket, .group = {}, .gpus = {{gpu, kRaceLimit}}, .terms = {1, false}}));
   race({{"TESSERA_GUARD_SOCKET", socket}}, [&] {
     const auto use = broker.use_of("tenant", gpu);
     return use && use->memory_bytes == 0 && use->programs == 0;

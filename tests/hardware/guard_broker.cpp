@@ -25,8 +25,10 @@ int main(int count, char** words) {
     const device::sharing::Terms terms{
         static_cast<std::uint32_t>(std::strtoul(words[i + 1], nullptr, 10)),
         std::strcmp(words[i + 2], "critical") == 0};
-    const auto added =
-        broker.add(words[i], {words[i], {{guard::key_of_uuid(uuid), guard::kNoLimit}}, terms});
+    const auto added = broker.add(words[i], {.socket = words[i],
+                                             .group = {},
+                                             .gpus = {{guard::key_of_uuid(uuid), guard::kNoLimit}},
+                                             .terms = terms});
     if (!added) {
       std::fprintf(stderr, "guard_broker: %s\n", base::to_string(added.error()).c_str());
       return 1;
