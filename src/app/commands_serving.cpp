@@ -24,6 +24,8 @@ struct ServeOptions {
   std::string fleet;
   std::string data = "tessera-data";
   std::string listen = "127.0.0.1:8787";
+  bool tls = false;
+  std::vector<std::string> tls_names;
   bool simulate = false;  ///< run a simulated machine and an agent for every node
   NvmlChoice nvml;        ///< with a library: this machine's GPUs instead of simulated ones
 };
@@ -82,6 +84,9 @@ void greet(ControlPlane& plane) {
       context.server.url(), context.token, path_line(),
       std::filesystem::absolute(plane.context_path()).lexically_normal().string(),
       plane.engine().read(first_steps));
+  if (const auto* authority = plane.authority())
+    fmt::print("\nCA certificate  {}\nits pin         {}\n", authority->certificate_path(),
+               authority->pin());
   std::fflush(stdout);
 }
 
@@ -105,9 +110,9 @@ base::Result<void> add_machine(ControlPlane& plane, NvmlNode& machine,
 base::Result<void> start_machine(ControlPlane& plane, NvmlNode& machine) {
   auto token = plane.agent_token(machine.name());
   if (!token) return std::unexpected(token.error());
-  if (auto started = machine.start(machine.name(), {plane.context().server, std::move(*token)});
-      !started)
-    return started;
+  auto context = plane.context();
+  context.token = std::move(*token);
+  if (auto started = machine.start(machine.name(), context); !started) return started;
   fmt::print("node {}: {}\n", machine.name(), machine.summary());
   return {};
 }
@@ -118,7 +123,8 @@ int serve(const ServeOptions& options) {
     print_error(error);
     return kRefused;
   };
-  ControlPlaneOptions plane_options{.data = options.data};
+  ControlPlaneOptions plane_options{
+      .data = options.data, .tls = options.tls, .tls_names = options.tls_names};
   if (auto listen = parse_listen(options.listen, plane_options); !listen)
     return refuse(listen.error());
   const auto catalog = std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in());
@@ -167,6 +173,15 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
       .add_option("--listen", options.listen,
                   "Address and port, port 0 takes any (default: 127.0.0.1:8787)")
       ->type_name("ADDRESS:PORT");
+  auto* tls =
+      command.add_flag("--tls", options.tls,
+                       "Serve https, with a small CA of its own that is made at the first start");
+  command
+      .add_option(
+          "--tls-name", options.tls_names,
+          "A host name or address that clients connect to, beside --listen; may be repeated")
+      ->needs(tls)
+      ->type_name("NAME");
 }
 
 void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {

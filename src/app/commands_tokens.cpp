@@ -42,13 +42,16 @@ int make_token(Program& program, const TokenOptions& options) {
     print_object(*made, options.format);
     return kDone;
   }
-  const auto server = (*connection)->context().server.url();
-  fmt::print("{}", wire::to_yaml({{"server", server}, {"token", text_at(*made, "status.secret")}}));
+  const auto& own = (*connection)->context();
+  Json context{{"server", own.server.url()}, {"token", text_at(*made, "status.secret")}};
+  if (!own.trust.pin.empty()) context["pin"] = own.trust.pin;
+  if (!own.trust.ca.empty()) context["ca"] = own.trust.ca;
+  fmt::print("{}", wire::to_yaml(context));
   const auto expires = text_at(*made, "spec.expiresAt");
   print_note(fmt::format("{} token \"{}\", {}; the secret is not shown again",
                          text_at(*made, "spec.role"), options.name,
                          expires.empty() ? "without an end" : "for " + options.duration));
-  print_note("kept in a file, these two lines are a context: tessera --context FILE get requests");
+  print_note("kept in a file, these lines are a context: tessera --context FILE get requests");
   return kDone;
 }
 

@@ -75,8 +75,17 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
                                         gateway::ApiOptions{.version = TESSERA_VERSION,
                                                             .console = console_files(),
                                                             .solver = solver::make_coin_solver});
+  if (options_.tls) {
+    tls::AuthorityOptions wanted{.folder = options_.data + "/tls", .names = {options_.address}};
+    wanted.names.insert(wanted.names.end(), options_.tls_names.begin(), options_.tls_names.end());
+    auto authority = tls::Authority::open(std::move(wanted), clock_);
+    if (!authority) return std::unexpected(authority.error());
+    authority_ = std::move(*authority);
+    context_.trust.pin = authority_->pin();
+  }
   auto server = gateway::HttpServer::start(
-      {.address = options_.address, .port = options_.port}, [this](const auto& exchange) {
+      {.address = options_.address, .port = options_.port, .tls = authority_},
+      [this](const auto& exchange) {
         if (open_)
           api_->handle(exchange);
         else
@@ -86,7 +95,7 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
   if (!server) return std::unexpected(server.error());
   server_ = std::move(*server);
   api_->metrics().set_server([server = server_.get()] { return server->counts(); });
-  context_.server = {options_.address, server_->port()};
+  context_.server = {options_.address, server_->port(), options_.tls};
   return {};
 }
 
@@ -136,7 +145,7 @@ base::Result<std::string> ControlPlane::agent_token(const std::string& node) {
   auto token =
       make_token({.name = "agent-" + node, .role = tenancy::Role::kAgent, .subject = node});
   if (!token) return token;
-  if (auto kept = client::write_context(path, {context_.server, *token}); !kept)
+  if (auto kept = client::write_context(path, {context_.server, *token, context_.trust}); !kept)
     return std::unexpected(kept.error());
   return token;
 }

@@ -5,9 +5,11 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "tls/stream.h"
 #include "wire/problem.h"
 
 namespace tessera::client {
@@ -37,13 +39,20 @@ http::request<http::string_body> request_of(const Call& call, const Context& con
   return request;
 }
 
+std::unexpected<base::Error> unreachable(const Server& server, const std::string& why) {
+  return fail(Reason::kUnavailable, "the control plane does not answer: " + why, server.url(),
+              "check that it runs and that the context names it");
+}
+
 }  // namespace
 
 /// The socket and its loop. Each operation is started asynchronously and the loop run until it is
-/// over, because only asynchronous operations of a tcp_stream know time limits.
+/// over, because only asynchronous operations of a tcp_stream know time limits, those of an
+/// encrypted one too.
 struct Connection::Impl {
   asio::io_context loop;
-  std::optional<beast::tcp_stream> stream;
+  std::optional<tls::Stream> stream;
+  std::shared_ptr<tls::ClientContext> trust;  ///< made when https is first spoken
   beast::flat_buffer buffer;
 
   /// Runs what was started; the stream's own timer ends it in time.
@@ -52,15 +61,43 @@ struct Connection::Impl {
     loop.run();
   }
 
-  beast::error_code open(const Server& server, base::Duration limit) {
+  void expires_after(base::Duration limit) { stream->next_layer().expires_after(limit); }
+
+  base::Result<void> open(const Context& context, base::Duration limit) {
+    if (context.server.secure && !trust) {
+      auto made = tls::ClientContext::make(context.trust);
+      if (!made) return std::unexpected(made.error());
+      trust = std::move(*made);
+    }
+    const auto error = connect(context.server, limit);
+    if (!error) return {};
+    std::string why = error.message();
+    if (stream && stream->tls())
+      if (auto what = tls::ClientContext::complaint(stream->tls()->native_handle()); !what.empty())
+        why = std::move(what);
+    stream.reset();
+    return unreachable(context.server, why);
+  }
+
+  beast::error_code connect(const Server& server, base::Duration limit) {
     buffer.clear();
-    stream.emplace(loop);
+    // Keeps the trust alive with the context that is its member.
+    stream.emplace(
+        beast::tcp_stream(loop),
+        server.secure ? std::shared_ptr<asio::ssl::context>(trust, &trust->context()) : nullptr);
     beast::error_code result;
     asio::ip::tcp::resolver resolver(loop);
     const auto found = resolver.resolve(server.host, std::to_string(server.port), result);
     if (result) return result;
-    stream->expires_after(limit);
-    stream->async_connect(found, [&](beast::error_code error, const auto&) { result = error; });
+    expires_after(limit);
+    stream->next_layer().async_connect(
+        found, [&](beast::error_code error, const auto&) { result = error; });
+    run();
+    if (result || !stream->tls()) return result;
+    if (!tls::ClientContext::expect(stream->tls()->native_handle(), server.host))
+      return asio::error::invalid_argument;
+    stream->tls()->async_handshake(asio::ssl::stream_base::client,
+                                   [&](beast::error_code error) { result = error; });
     run();
     return result;
   }
@@ -103,7 +140,7 @@ struct Connection::Impl {
   /// One exchange on the open stream.
   base::Result<Answer> exchange(const http::request<http::string_body>& request,
                                 base::Duration limit, beast::error_code& error) {
-    stream->expires_after(limit);
+    expires_after(limit);
     http::response_parser<http::string_body> parser;
     parser.body_limit(kLargestAnswer);
     error = write(request);
@@ -120,11 +157,6 @@ struct Connection::Impl {
 };
 
 namespace {
-
-std::unexpected<base::Error> unreachable(const Server& server, const std::string& why) {
-  return fail(Reason::kUnavailable, "the control plane does not answer: " + why, server.url(),
-              "check that it runs and that the context names it");
-}
 
 bool refused(const Answer& answer) {
   return answer.status >= 400;
@@ -143,14 +175,13 @@ base::Result<Answer> Connection::send(const Call& call) {
   if (reused) {
     auto answer = impl_->exchange(request, call.limit, error);
     // The server may have closed an idle connection; anything else is the caller's to know.
-    const bool stale = error == http::error::end_of_stream ||
-                       error == asio::error::connection_reset || error == asio::error::broken_pipe;
+    const bool stale =
+        error == http::error::end_of_stream || error == asio::error::connection_reset ||
+        error == asio::error::broken_pipe || error == asio::ssl::error::stream_truncated;
     if (answer || !stale) return answer ? answer : unreachable(context_.server, error.message());
   }
-  if (const auto failed = impl_->open(context_.server, call.limit)) {
-    impl_->stream.reset();
-    return unreachable(context_.server, failed.message());
-  }
+  if (auto opened = impl_->open(context_, call.limit); !opened)
+    return std::unexpected(opened.error());
   auto answer = impl_->exchange(request, call.limit, error);
   if (!answer) return unreachable(context_.server, error.message());
   return answer;
@@ -203,13 +234,12 @@ class EventCutter {
 
 base::Result<void> Connection::follow(const std::string& target, base::Duration silence,
                                       const std::function<bool(const Event&)>& on_event) {
-  if (const auto failed = impl_->open(context_.server, silence))
-    return unreachable(context_.server, failed.message());
+  if (auto opened = impl_->open(context_, silence); !opened) return std::unexpected(opened.error());
   Call call{.target = target, .limit = silence};
   call.headers.emplace_back("Accept", "text/event-stream");
   http::response_parser<http::string_body> parser;
   parser.body_limit(boost::none);
-  impl_->stream->expires_after(silence);
+  impl_->expires_after(silence);
   auto error = impl_->write(request_of(call, context_));
   if (!error) error = impl_->read_header(parser);
   if (!error && parser.get().result_int() >= 400) {
@@ -220,7 +250,7 @@ base::Result<void> Connection::follow(const std::string& target, base::Duration 
   }
   EventCutter cutter;
   while (!error && !parser.is_done()) {
-    impl_->stream->expires_after(silence);
+    impl_->expires_after(silence);
     error = impl_->read_some(parser);
     cutter.add(parser.get().body());
     parser.get().body().clear();

@@ -11,6 +11,8 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http.hpp>
 
+#include "tls/authority.h"
+
 namespace tessera::gateway::detail {
 namespace {
 
@@ -160,7 +162,8 @@ HttpRequest request_of(Message message, std::string peer) {
 
 Connection::Connection(net::ip::tcp::socket socket, Core& core)
     : core_(core),
-      stream_(std::move(socket)),
+      stream_(tls::Stream::next_layer_type(std::move(socket)),
+              core.options.tls ? core.options.tls->server_context() : nullptr),
       buffer_(core.options.max_header + (64 << 10)),
       alarm_(stream_.get_executor()) {
   beast::error_code error;
@@ -206,6 +209,7 @@ void Connection::wake() {
 }
 
 net::awaitable<void> Connection::run() {
+  if (!co_await shake_hands()) co_return;  // nothing was agreed on: there is no way to say why
   while (keep_alive_ && !core_.stopping && co_await wait_for_first_byte()) {
     auto request = co_await read_request();
     if (!request) break;
@@ -217,6 +221,19 @@ net::awaitable<void> Connection::run() {
     if (!co_await send(std::move(std::get<HttpResponse>(answer)))) break;
   }
   co_await linger();
+}
+
+net::awaitable<bool> Connection::shake_hands() {
+  if (!stream_.tls()) co_return true;
+  beast::get_lowest_layer(stream_).expires_after(core_.options.handshake_timeout);
+  idle_ = true;
+  auto [error] = co_await stream_.tls()->async_handshake(net::ssl::stream_base::server, kAwait);
+  idle_ = false;
+  if (error == beast::error::timeout)
+    ++core_.timed_out;
+  else if (error)
+    ++core_.malformed;
+  co_return !error;
 }
 
 net::awaitable<bool> Connection::wait_for_first_byte() {
@@ -372,6 +389,11 @@ net::awaitable<void> Connection::watch_departure() {
 net::awaitable<void> Connection::linger() {
   auto& lowest = beast::get_lowest_layer(stream_);
   beast::error_code ignored;
+  if (stream_.tls() && !watched_) {
+    // Says that nothing is missing; the answer to it is not worth waiting for.
+    lowest.expires_after(kLongestDrain);
+    co_await stream_.tls()->async_shutdown(kAwait);
+  }
   lowest.socket().shutdown(net::ip::tcp::socket::shutdown_send, ignored);
   if (watched_ && !departed_) {
     co_await sleep_until_woken(kLongestDrain);  // the watch reads what still comes
@@ -379,7 +401,7 @@ net::awaitable<void> Connection::linger() {
     lowest.expires_after(kLongestDrain);
     std::array<char, 16 << 10> rest{};
     for (std::size_t total = 0; total < kMostDrained;) {
-      auto [error, size] = co_await stream_.async_read_some(net::buffer(rest), kAwait);
+      auto [error, size] = co_await lowest.async_read_some(net::buffer(rest), kAwait);
       if (error) break;
       total += size;
     }

@@ -109,7 +109,7 @@ void HttpServer::Impl::admit(tcp::socket socket) {
     ++core->turned_away;
     boost::system::error_code ignored;
     socket.non_blocking(true, ignored);
-    socket.write_some(net::buffer(turned_away()), ignored);
+    if (!core->options.tls) socket.write_some(net::buffer(turned_away()), ignored);
     socket.shutdown(tcp::socket::shutdown_send, ignored);
     return;
   }

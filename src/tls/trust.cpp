@@ -1,0 +1,95 @@
+#include "tls/trust.h"
+
+#include <charconv>
+#include <string_view>
+
+#include <arpa/inet.h>
+#include <openssl/x509v3.h>
+
+#include "base/check.h"
+#include "tls/certificate.h"
+
+namespace tessera::tls {
+namespace {
+
+using base::fail;
+using base::Reason;
+
+constexpr std::string_view kScheme = "sha256:";
+
+bool read_hex(std::string_view text, std::array<unsigned char, 32>& bytes) {
+  if (text.size() != 2 * bytes.size()) return false;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const char* at = text.data() + 2 * i;
+    const auto [end, error] = std::from_chars(at, at + 2, bytes[i], 16);
+    if (error != std::errc{} || end != at + 2) return false;
+  }
+  return true;
+}
+
+bool has_digest(const X509& certificate, const std::array<unsigned char, 32>& wanted) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  return X509_digest(&certificate, EVP_sha256(), digest.data(), &size) == 1 &&
+         size == wanted.size() && std::equal(wanted.begin(), wanted.end(), digest.begin());
+}
+
+}  // namespace
+
+base::Result<std::shared_ptr<ClientContext>> ClientContext::make(const Trust& trust) {
+  std::shared_ptr<ClientContext> made(new ClientContext);
+  SSL_CTX* raw = made->context_.native_handle();
+  SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
+  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nullptr);
+  if (!trust.ca.empty()) {
+    if (SSL_CTX_load_verify_locations(raw, trust.ca.c_str(), nullptr) != 1)
+      return fail(Reason::kUnavailable, "there is no certificate to be read", trust.ca,
+                  "name the CA's certificate with `ca:`, or its `pin:`");
+  } else if (trust.pin.empty()) {
+    SSL_CTX_set_default_verify_paths(raw);
+  }
+  if (trust.pin.empty()) return made;
+  const std::string_view pin = trust.pin;
+  if (!pin.starts_with(kScheme) || !read_hex(pin.substr(kScheme.size()), made->pin_))
+    return fail(
+        Reason::kInvalidDocument, "\"" + trust.pin.substr(0, 80) + "\" is not a pin", "pin",
+        "write it as sha256: and 64 hexadecimal digits, as `tessera serve --tls` prints it");
+  SSL_CTX_set_cert_verify_callback(raw, check_pinned, made.get());
+  return made;
+}
+
+/// The certificate with the pin becomes the only root; all else is checked as usual.
+int ClientContext::check_pinned(X509_STORE_CTX* store, void* self) {
+  const auto& pin = static_cast<const ClientContext*>(self)->pin_;
+  STACK_OF(X509)* sent = X509_STORE_CTX_get0_untrusted(store);
+  for (int i = 0; i < sk_X509_num(sent); ++i) {
+    X509* certificate = sk_X509_value(sent, i);
+    if (!has_digest(*certificate, pin)) continue;
+    const auto free = [](STACK_OF(X509) * stack) { sk_X509_free(stack); };
+    const std::unique_ptr<STACK_OF(X509), decltype(free)> roots(sk_X509_new_null(), free);
+    if (!roots || sk_X509_push(roots.get(), certificate) == 0) return 0;
+    X509_STORE_CTX_set0_trusted_stack(store, roots.get());
+    return X509_verify_cert(store) == 1 ? 1 : 0;
+  }
+  X509_STORE_CTX_set_error(store, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN);
+  return 0;
+}
+
+bool ClientContext::expect(SSL* ssl, const std::string& host) {
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl);
+  if (inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
+      inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1)
+    return X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1;
+  return SSL_set_tlsext_host_name(ssl, host.c_str()) == 1 &&
+         X509_VERIFY_PARAM_set1_host(wanted, host.c_str(), host.size()) == 1;
+}
+
+std::string ClientContext::complaint(const SSL* ssl) {
+  const long result = SSL_get_verify_result(ssl);
+  if (result == X509_V_OK) return {};
+  return "its certificate is not to be trusted: " +
+         std::string(X509_verify_cert_error_string(result));
+}
+
+}  // namespace tessera::tls

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include <boost/asio/ssl/context.hpp>
+#include <openssl/ssl.h>
+
+#include "base/result.h"
+
+/// Whom a client believes to be the server.
+namespace tessera::tls {
+
+/// Of several that are given, all must hold; none: the CAs of the operating system.
+struct Trust {
+  std::string ca;   ///< path of a file with the CA's certificate
+  std::string pin;  ///< "sha256:HEX" of the CA's certificate, which the server sends along
+  bool operator==(const Trust&) const = default;
+};
+
+/// What a client's connections share. Threads: any, once made.
+class ClientContext {
+ public:
+  /// Errors: kInvalidDocument (a pin that is none), kUnavailable (a file without certificates).
+  static base::Result<std::shared_ptr<ClientContext>> make(const Trust& trust);
+
+  boost::asio::ssl::context& context() { return context_; }
+  /// Lets the handshake of `ssl` fail unless the server proves to be `host`, a name or address.
+  static bool expect(SSL* ssl, const std::string& host);
+  /// Why the handshake of `ssl` failed, where the certificate was the reason; else empty.
+  static std::string complaint(const SSL* ssl);
+
+ private:
+  using Digest = std::array<unsigned char, 32>;
+  ClientContext() : context_(boost::asio::ssl::context::tls_client) {}
+  static int check_pinned(X509_STORE_CTX* store, void* self);
+
+  boost::asio::ssl::context context_;
+  Digest pin_{};
+};
+
+}  // namespace tessera::tls
