@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include "console/embedded.h"
@@ -25,6 +26,29 @@ std::vector<gateway::StaticFile> console_files() {
   std::vector<gateway::StaticFile> files;
   for (const auto& file : console::console_files()) files.push_back({file.path, file.bytes});
   return files;
+}
+
+/// Where this machine reaches itself: an address that stands for all of them is none to connect to.
+std::string own_address(const std::string& address) {
+  in_addr v4{};
+  in6_addr v6{};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1 && v4.s_addr == htonl(INADDR_ANY))
+    return "127.0.0.1";
+  if (inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6)) return "::1";
+  return address;
+}
+
+/// What the server's certificate is for.
+base::Result<std::vector<std::string>> certified_names(const ControlPlaneOptions& options) {
+  auto names = options.tls_names;
+  const auto own = own_address(options.address);
+  if (own != options.address && names.empty())
+    return fail(Reason::kInvalidDocument,
+                "who listens on every address does not know by which one others connect",
+                "--tls-name", "name it, e.g. --tls-name fleet.example.org or --tls-name 10.0.0.7");
+  names.push_back(own);
+  if (own != options.address) names.emplace_back("localhost");
+  return names;
 }
 
 base::Result<void> make_folder(const std::string& path) {
@@ -76,9 +100,10 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
                                                             .console = console_files(),
                                                             .solver = solver::make_coin_solver});
   if (options_.tls) {
-    tls::AuthorityOptions wanted{.folder = options_.data + "/tls", .names = {options_.address}};
-    wanted.names.insert(wanted.names.end(), options_.tls_names.begin(), options_.tls_names.end());
-    auto authority = tls::Authority::open(std::move(wanted), clock_);
+    auto names = certified_names(options_);
+    if (!names) return std::unexpected(names.error());
+    auto authority = tls::Authority::open(
+        {.folder = options_.data + "/tls", .names = std::move(*names)}, clock_);
     if (!authority) return std::unexpected(authority.error());
     authority_ = std::move(*authority);
     context_.trust.pin = authority_->pin();
@@ -95,7 +120,7 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
   if (!server) return std::unexpected(server.error());
   server_ = std::move(*server);
   api_->metrics().set_server([server = server_.get()] { return server->counts(); });
-  context_.server = {options_.address, server_->port(), options_.tls};
+  context_.server = {own_address(options_.address), server_->port(), options_.tls};
   return {};
 }
 

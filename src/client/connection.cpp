@@ -44,6 +44,20 @@ std::unexpected<base::Error> unreachable(const Server& server, const std::string
               "check that it runs and that the context names it");
 }
 
+/// Why no encrypted connection came about.
+std::unexpected<base::Error> distrusted(const Server& server, const SSL* ssl,
+                                        beast::error_code error) {
+  if (auto complaint = tls::ClientContext::complaint(ssl)) {
+    complaint->where = server.url();
+    return std::unexpected(std::move(*complaint));
+  }
+  const auto reason = ERR_GET_REASON(static_cast<unsigned long>(error.value()));
+  if (error.category() == asio::error::get_ssl_category() && reason == SSL_R_WRONG_VERSION_NUMBER)
+    return fail(Reason::kUnavailable, "it does not speak TLS there", server.url(),
+                "write http:// into the context, or start the control plane with --tls");
+  return unreachable(server, error.message());
+}
+
 }  // namespace
 
 /// The socket and its loop. Each operation is started asynchronously and the loop run until it is
@@ -71,12 +85,11 @@ struct Connection::Impl {
     }
     const auto error = connect(context.server, limit);
     if (!error) return {};
-    std::string why = error.message();
-    if (stream && stream->tls())
-      if (auto what = tls::ClientContext::complaint(stream->tls()->native_handle()); !what.empty())
-        why = std::move(what);
+    const auto why = stream && stream->tls()
+                         ? distrusted(context.server, stream->tls()->native_handle(), error)
+                         : unreachable(context.server, error.message());
     stream.reset();
-    return unreachable(context.server, why);
+    return why;
   }
 
   beast::error_code connect(const Server& server, base::Duration limit) {

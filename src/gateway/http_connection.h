@@ -31,6 +31,9 @@ struct Lifeline {
   bool alive = true;
 };
 
+/// An answer outside any connection's order, as text; the last on its connection.
+std::string last_words(const HttpResponse& response, std::string_view title);
+
 class Connection;
 
 /// What all connections of one server share. Thread-safe.
@@ -93,6 +96,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   net::awaitable<void> send_stream(StreamedAnswer answer);
   net::awaitable<void> watch_departure();
   net::awaitable<void> linger();
+  /// Reads what still comes, so that what was sent arrives.
+  net::awaitable<void> drain();
   net::awaitable<void> sleep_until_woken(std::optional<std::chrono::milliseconds> limit);
 
   Core& core_;

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
@@ -59,7 +60,7 @@ std::string handshake(Context& server_side, ClientContext& client_side, const st
     if (done == 1 && SSL_do_handshake(server.get()) == 1) return {};
     if (done != 1 && SSL_get_error(client.get(), done) == SSL_ERROR_SSL) {
       const auto why = ClientContext::complaint(client.get());
-      return why.empty() ? "refused" : why;
+      return why ? base::to_string(*why) : "refused";
     }
     SSL_do_handshake(server.get());
   }
@@ -94,15 +95,19 @@ TEST_F(TlsTest, AClientThatKnowsThePinOrTheCaBelievesTheServer) {
 TEST_F(TlsTest, AnotherNameAnotherCaOrAnotherPinIsRefused) {
   const auto authority = open();
   const auto ours = trusting({{}, authority->pin()});
-  EXPECT_NE(handshake(*authority->server_context(), *ours, "127.0.0.2"), "");
-  EXPECT_NE(handshake(*authority->server_context(), *ours, "elsewhere.example"), "");
+  for (const char* host : {"127.0.0.2", "elsewhere.example", "x.fleet.example"})
+    EXPECT_THAT(handshake(*authority->server_context(), *ours, host),
+                testing::HasSubstr("--tls-name"));
   const auto other_folder = folder_ + "/other";
   const auto other = Authority::open({.folder = other_folder, .names = {"127.0.0.1"}}, clock_);
   ASSERT_TRUE(other);
-  EXPECT_NE(handshake(*(*other)->server_context(), *ours, "127.0.0.1"), "");
+  EXPECT_THAT(handshake(*(*other)->server_context(), *ours, "127.0.0.1"),
+              testing::HasSubstr("`pin:`"));
   const auto by_file = trusting({authority->certificate_path(), {}});
   EXPECT_NE(handshake(*(*other)->server_context(), *by_file, "127.0.0.1"), "");
   EXPECT_NE(handshake(*authority->server_context(), *trusting({}), "127.0.0.1"), "");
+  // Both that are given must hold.
+  EXPECT_FALSE(ClientContext::make({authority->certificate_path(), (*other)->pin()}));
 }
 
 TEST_F(TlsTest, TheServersCertificateIsRenewedBeforeItEnds) {

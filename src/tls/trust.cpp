@@ -1,9 +1,11 @@
 #include "tls/trust.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
 #include <arpa/inet.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "base/check.h"
@@ -34,6 +36,21 @@ bool has_digest(const X509& certificate, const std::array<unsigned char, 32>& wa
          size == wanted.size() && std::equal(wanted.begin(), wanted.end(), digest.begin());
 }
 
+/// Whether one of the certificates in a file has the digest.
+bool holds(const std::string& path, const std::array<unsigned char, 32>& digest) {
+  const std::unique_ptr<BIO, Freed<BIO_free_all>> file(BIO_new_file(path.c_str(), "r"));
+  while (file) {
+    const CertificatePtr next(PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr));
+    if (!next) break;
+    if (has_digest(*next, digest)) return true;
+  }
+  return false;
+}
+
+base::Error about(std::string what, std::string todo) {
+  return {Reason::kUnavailable, std::move(what), {}, std::move(todo)};
+}
+
 }  // namespace
 
 base::Result<std::shared_ptr<ClientContext>> ClientContext::make(const Trust& trust) {
@@ -54,6 +71,9 @@ base::Result<std::shared_ptr<ClientContext>> ClientContext::make(const Trust& tr
     return fail(
         Reason::kInvalidDocument, "\"" + trust.pin.substr(0, 80) + "\" is not a pin", "pin",
         "write it as sha256: and 64 hexadecimal digits, as `tessera serve --tls` prints it");
+  if (!trust.ca.empty() && !holds(trust.ca, made->pin_))
+    return fail(Reason::kInvalidDocument, "none of its certificates has the pin " + trust.pin,
+                trust.ca, "leave out `ca:` or `pin:`, whichever is of another control plane");
   SSL_CTX_set_cert_verify_callback(raw, check_pinned, made.get());
   return made;
 }
@@ -85,11 +105,25 @@ bool ClientContext::expect(SSL* ssl, const std::string& host) {
          X509_VERIFY_PARAM_set1_host(wanted, host.c_str(), host.size()) == 1;
 }
 
-std::string ClientContext::complaint(const SSL* ssl) {
+std::optional<base::Error> ClientContext::complaint(const SSL* ssl) {
   const long result = SSL_get_verify_result(ssl);
-  if (result == X509_V_OK) return {};
-  return "its certificate is not to be trusted: " +
-         std::string(X509_verify_cert_error_string(result));
+  const std::string why = X509_verify_cert_error_string(result);
+  switch (result) {
+    case X509_V_OK:
+      return std::nullopt;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return about("its certificate is for other names than this",
+                   "start it with --tls-name and this name, or call it by one that it has");
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return about("its certificate does not hold now: " + why,
+                   "compare the clocks of both machines; start the control plane again");
+    default:
+      return about("its certificate is from a CA that is not trusted here: " + why,
+                   "compare `pin:` or `ca:` of the context with what the control plane printed at "
+                   "its start");
+  }
 }
 
 }  // namespace tessera::tls

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/ssl/context.hpp>
@@ -22,14 +23,15 @@ struct Trust {
 /// What a client's connections share. Threads: any, once made.
 class ClientContext {
  public:
-  /// Errors: kInvalidDocument (a pin that is none), kUnavailable (a file without certificates).
+  /// Errors: kInvalidDocument (a pin that is none, or not that of a certificate in the file),
+  /// kUnavailable (a file without certificates).
   static base::Result<std::shared_ptr<ClientContext>> make(const Trust& trust);
 
   boost::asio::ssl::context& context() { return context_; }
   /// Lets the handshake of `ssl` fail unless the server proves to be `host`, a name or address.
   static bool expect(SSL* ssl, const std::string& host);
-  /// Why the handshake of `ssl` failed, where the certificate was the reason; else empty.
-  static std::string complaint(const SSL* ssl);
+  /// What is wrong with the certificate that `ssl` was shown, and what to do; none: nothing is.
+  static std::optional<base::Error> complaint(const SSL* ssl);
 
  private:
   using Digest = std::array<unsigned char, 32>;
