@@ -102,11 +102,18 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
   if (options_.tls) {
     auto names = certified_names(options_);
     if (!names) return std::unexpected(names.error());
+    const auto agents = base::parse_duration(options_.agent_certificates);
+    if (!agents || *agents < std::chrono::seconds(3))
+      return fail(Reason::kInvalidQuantity,
+                  "\"" + options_.agent_certificates + "\" is not a time of 3s or more",
+                  "--agent-certificates", "write it as 30d or 12h");
     auto authority = tls::Authority::open(
-        {.folder = options_.data + "/tls", .names = std::move(*names)}, clock_);
+        {.folder = options_.data + "/tls", .names = std::move(*names), .agent_lifetime = *agents},
+        clock_);
     if (!authority) return std::unexpected(authority.error());
     authority_ = std::move(*authority);
     context_.trust.pin = authority_->pin();
+    api_->admit_agents(authority_, !options_.agents_inside);
   }
   auto server = gateway::HttpServer::start(
       {.address = options_.address, .port = options_.port, .tls = authority_},

@@ -40,11 +40,13 @@ class SteadyClock final : public base::Clock {
 };
 
 struct ControlPlaneOptions {
-  std::string data;                    ///< folder of the journal and of context.yaml
-  std::string address = "127.0.0.1";   ///< numeric
-  std::uint16_t port = 8787;           ///< 0: any
-  bool tls = false;                    ///< https, with a CA of our own in the data folder
-  std::vector<std::string> tls_names;  ///< that clients connect to, beside the address
+  std::string data;                        ///< folder of the journal and of context.yaml
+  std::string address = "127.0.0.1";       ///< numeric
+  std::uint16_t port = 8787;               ///< 0: any
+  bool tls = false;                        ///< https, with a CA of our own in the data folder
+  std::vector<std::string> tls_names;      ///< that clients connect to, beside the address
+  std::string agent_certificates = "30d";  ///< how long an agent's certificate holds
+  bool agents_inside = false;  ///< agents of this process come with a token, over https too
 };
 
 /// A running control plane: journal, engine, API and console, wired together.

@@ -8,6 +8,7 @@
 #include <boost/asio/ssl/error.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <sys/stat.h>
 
 #include "tls/stream.h"
 #include "wire/problem.h"
@@ -31,7 +32,7 @@ http::request<http::string_body> request_of(const Call& call, const Context& con
   request.version(11);
   request.set(http::field::host, context.server.host);
   request.set(http::field::user_agent, "tessera");
-  request.set(http::field::authorization, "Bearer " + context.token);
+  if (!context.token.empty()) request.set(http::field::authorization, "Bearer " + context.token);
   if (!call.body.empty()) request.set(http::field::content_type, "application/json");
   for (const auto& [name, value] : call.headers) request.set(name, value);
   request.body() = call.body;
@@ -64,9 +65,22 @@ std::unexpected<base::Error> distrusted(const Server& server, const SSL* ssl,
 /// over, because only asynchronous operations of a tcp_stream know time limits, those of an
 /// encrypted one too.
 struct Connection::Impl {
+  /// Tells one version of a file from another that was renamed into its place.
+  struct FileMark {
+    ino_t number = 0;
+    std::int64_t changed = 0;
+    bool operator==(const FileMark&) const = default;
+  };
+  static FileMark mark_of(const std::string& path) {
+    struct stat status {};
+    if (path.empty() || ::stat(path.c_str(), &status) != 0) return {};
+    return {status.st_ino, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+  }
+
   asio::io_context loop;
   std::optional<tls::Stream> stream;
-  std::shared_ptr<tls::ClientContext> trust;  ///< made when https is first spoken
+  std::shared_ptr<tls::ClientContext> trust;  ///< made when https is first spoken, anew if stale
+  FileMark identity;                          ///< what `trust` was made with
   beast::flat_buffer buffer;
 
   /// Runs what was started; the stream's own timer ends it in time.
@@ -77,11 +91,18 @@ struct Connection::Impl {
 
   void expires_after(base::Duration limit) { stream->next_layer().expires_after(limit); }
 
+  /// Whether our certificate was renewed since it was last shown.
+  bool stale(const Context& context) const {
+    return !context.identity.empty() && mark_of(context.identity) != identity;
+  }
+
   base::Result<void> open(const Context& context, base::Duration limit) {
-    if (context.server.secure && !trust) {
-      auto made = tls::ClientContext::make(context.trust);
+    if (context.server.secure && (!trust || stale(context))) {
+      const auto mark = mark_of(context.identity);
+      auto made = tls::ClientContext::make(context.trust, context.identity);
       if (!made) return std::unexpected(made.error());
       trust = std::move(*made);
+      identity = mark;
     }
     const auto error = connect(context.server, limit);
     if (!error) return {};
@@ -183,6 +204,7 @@ Connection::~Connection() = default;
 
 base::Result<Answer> Connection::send(const Call& call) {
   const auto request = request_of(call, context_);
+  if (impl_->stale(context_)) impl_->stream.reset();  // between two exchanges nothing is lost
   const bool reused = impl_->stream.has_value();
   beast::error_code error;
   if (reused) {

@@ -77,11 +77,15 @@ base::Result<Context> read_context(const std::string& path) {
   std::string url;
   Context context;
   fields.text("server", url, wire::Presence::kRequired);
-  fields.text("token", context.token, wire::Presence::kRequired);
+  fields.text("token", context.token);
+  fields.text("identity", context.identity);
   fields.text("ca", context.trust.ca);
   fields.text("pin", context.trust.pin);
   fields.finish();
   if (!decoder.ok()) return decoder.error();
+  if (context.token.empty() && context.identity.empty())
+    return fail(Reason::kInvalidDocument, "it does not say who we are", path,
+                "add the `token:` that `tessera token` printed");
   auto server = parse_server(url);
   if (!server) return fail(server.error().reason, server.error().what, path, server.error().todo);
   context.server = std::move(*server);
@@ -89,7 +93,9 @@ base::Result<Context> read_context(const std::string& path) {
 }
 
 base::Result<void> write_context(const std::string& path, const Context& context) {
-  wire::Json object{{"server", context.server.url()}, {"token", context.token}};
+  wire::Json object{{"server", context.server.url()}};
+  if (!context.token.empty()) object["token"] = context.token;
+  if (!context.identity.empty()) object["identity"] = context.identity;
   if (!context.trust.ca.empty()) object["ca"] = context.trust.ca;
   if (!context.trust.pin.empty()) object["pin"] = context.trust.pin;
   const auto text = wire::to_yaml(object);

@@ -19,12 +19,14 @@ struct Server {
 /// Errors: kInvalidDocument (not http://HOST[:PORT] or https://HOST[:PORT]).
 base::Result<Server> parse_server(std::string_view url);
 
-/// A context file: `server` and `token`, and whom to believe for https, `ca` (a path) or `pin`.
+/// A context file: `server`, whom to believe for https, `ca` (a path) or `pin`, and who we are,
+/// `token` or, for an agent that has joined, `identity` (a path, see tls/identity.h).
 /// `tessera up` writes one as DATA/context.yaml.
 struct Context {
   Server server;
   std::string token;
   tls::Trust trust{};
+  std::string identity{};
 };
 base::Result<Context> read_context(const std::string& path);
 /// Replaces the file in one step, readable by its owner alone.

@@ -269,6 +269,7 @@ net::awaitable<bool> Connection::shake_hands() {
     co_await drain();
     co_return false;
   }
+  if (!error) certificate_ = tls::peer_of(stream_.tls()->native_handle());
   co_return !error;
 }
 
@@ -332,7 +333,9 @@ net::awaitable<std::optional<HttpRequest>> Connection::read_request() {
   keep_alive_ = keep_alive_ && parser.get().keep_alive();
   http_1_0_ = parser.get().version() < 11;
   head_only_ = parser.get().method() == http::verb::head;
-  co_return request_of(parser.release(), peer_);
+  auto request_read = request_of(parser.release(), peer_);
+  request_read.certificate = certificate_;
+  co_return request_read;
 }
 
 net::awaitable<bool> Connection::refuse(HttpResponse response) {

@@ -103,6 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Core& core_;
   tls::Stream stream_;  ///< the deadlines are those of its lowest layer
   std::string peer_;
+  std::optional<tls::Peer> certificate_;
   boost::beast::flat_buffer buffer_;
   net::steady_timer alarm_;  ///< cancelled to wake the coroutine
   std::uint64_t serial_ = 0;

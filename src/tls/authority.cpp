@@ -1,17 +1,14 @@
 #include "tls/authority.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <unistd.h>
 
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
 #include "base/check.h"
+#include "tls/private_file.h"
 
 namespace tessera::tls {
 namespace {
@@ -21,28 +18,6 @@ using base::Reason;
 
 std::unexpected<base::Error> trouble(const std::string& path, const std::string& what) {
   return fail(Reason::kUnavailable, what, path, "check the folder's permissions and its disk");
-}
-
-/// Replaces the file in one step: whoever is killed leaves the old one or the new one.
-base::Result<void> write_file(const std::string& path, const std::string& text, mode_t mode) {
-  const auto fresh = path + ".new";
-  const auto failed = [&] {
-    return trouble(path, std::string("cannot write it: ") + std::strerror(errno));
-  };
-  const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  if (file < 0) return failed();
-  const bool whole = ::fchmod(file, mode) == 0 &&
-                     ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                     ::fsync(file) == 0;
-  ::close(file);
-  if (!whole || ::rename(fresh.c_str(), path.c_str()) != 0) return failed();
-  const int folder =
-      ::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return failed();
-  const bool kept = ::fsync(folder) == 0;
-  ::close(folder);
-  if (!kept) return failed();
-  return {};
 }
 
 }  // namespace
@@ -79,10 +54,10 @@ base::Result<void> Authority::load_or_make() {
     key_ = make_key();
     certificate_ =
         make_authority(key_.get(), "Tessera CA", {clock_.now(), clock_.now() + options_.lifetime});
-    if (auto kept = write_file(path, to_pem(*key_) + to_pem(*certificate_), 0600); !kept)
+    if (auto kept = write_private_file(path, to_pem(*key_) + to_pem(*certificate_)); !kept)
       return kept;
   }
-  return write_file(certificate_path(), to_pem(*certificate_), 0644);
+  return write_private_file(certificate_path(), to_pem(*certificate_), 0644);
 }
 
 base::Result<void> Authority::make_server_context() {
@@ -99,12 +74,31 @@ base::Result<void> Authority::make_server_context() {
   CHECK(SSL_CTX_set_cipher_list(raw, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1);
   CHECK(SSL_CTX_use_certificate(raw, made->get()) == 1 &&
         SSL_CTX_use_PrivateKey(raw, key.get()) == 1);
+  // Agents show a certificate, people and browsers none. No session outlives its connection, so a
+  // certificate is looked at each time.
+  CHECK(X509_STORE_add_cert(SSL_CTX_get_cert_store(raw), certificate_.get()) == 1);
+  CHECK(SSL_CTX_add_client_CA(raw, certificate_.get()) == 1);
+  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(raw, SSL_OP_NO_TICKET);
+  CHECK(SSL_CTX_set_num_tickets(raw, 0) == 1);
   // Clients that know the CA by its pin alone need to be shown it.
   CHECK(SSL_CTX_add1_chain_cert(raw, certificate_.get()) == 1);
   const std::lock_guard lock(mutex_);
   context_ = std::move(context);
   renew_at_ = now + (end - now) * 2 / 3;
   return {};
+}
+
+base::Result<Authority::AgentCertificate> Authority::certify_agent(std::string_view request,
+                                                                   const std::string& node) const {
+  const auto key = key_of_request(request);
+  if (!key) return std::unexpected(key.error());
+  const auto now = clock_.now();
+  const auto end = std::min(now + options_.agent_lifetime, end_of(*certificate_));
+  const auto made = make_agent(key->get(), node, {certificate_.get(), key_.get()}, {now, end});
+  if (!made) return std::unexpected(made.error());
+  return AgentCertificate{to_pem(**made), digest_of_key(**key), end_of(**made)};
 }
 
 std::shared_ptr<Context> Authority::server_context() {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/ssl/context.hpp>
@@ -20,6 +21,7 @@ struct AuthorityOptions {
   std::vector<std::string> names;  ///< host names and addresses that clients connect to
   base::Duration lifetime = std::chrono::hours(24 * 3650);  ///< of the CA
   base::Duration server_lifetime = std::chrono::hours(24 * 90);
+  base::Duration agent_lifetime = std::chrono::hours(24 * 30);
 };
 
 /// The control plane's own small CA, and the server certificate that it keeps fresh.
@@ -37,8 +39,19 @@ class Authority {
   static base::Result<std::unique_ptr<Authority>> open(AuthorityOptions options,
                                                        const base::Clock& clock);
 
-  /// For a connection that begins now: TLS 1.2 or later.
+  /// For a connection that begins now: TLS 1.2 or later. Clients may show a certificate of this CA;
+  /// one of another ends the handshake.
   std::shared_ptr<Context> server_context();
+
+  /// What says that whoever has the key of `request` is the agent of `node`.
+  struct AgentCertificate {
+    std::string pem;
+    std::string key;      ///< digest_of_key()
+    base::Instant end{};  ///< when it must have been replaced
+  };
+  /// Of the request (PEM) only the key counts. Errors: kInvalidDocument.
+  base::Result<AgentCertificate> certify_agent(std::string_view request,
+                                               const std::string& node) const;
 
   std::string certificate() const { return to_pem(*certificate_); }
   std::string pin() const { return pin_of(*certificate_); }

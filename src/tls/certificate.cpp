@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -21,9 +22,11 @@ using base::Reason;
 using BioPtr = std::unique_ptr<BIO, Freed<BIO_free_all>>;
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Freed<X509_EXTENSION_free>>;
 using NumberPtr = std::unique_ptr<BIGNUM, Freed<BN_free>>;
+using RequestPtr = std::unique_ptr<X509_REQ, Freed<X509_REQ_free>>;
 
-constexpr auto kSkew = std::chrono::minutes(5);
 constexpr std::size_t kLongestName = 253;
+constexpr std::size_t kLongestCommonName = 64;  // X.520's bound, which OpenSSL keeps
+constexpr std::size_t kLargestRequest = 8 << 10;
 
 std::time_t seconds_of(base::Instant instant) {
   return static_cast<std::time_t>(
@@ -83,6 +86,39 @@ BioPtr reader(std::string_view text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
+base::Instant instant_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  CHECK(ASN1_TIME_to_tm(time, &parts) == 1);
+  return base::Instant(std::chrono::seconds(timegm(&parts)));
+}
+
+std::string hex_of(const unsigned char* bytes, unsigned size) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (unsigned i = 0; i < size; ++i) {
+    text += kDigits[bytes[i] >> 4];
+    text += kDigits[bytes[i] & 15];
+  }
+  return text;
+}
+
+std::unexpected<base::Error> bad_request(std::string what) {
+  return fail(Reason::kInvalidDocument, std::move(what), "request",
+              "send a certificate request (PEM) for a key on the curve P-256, signed with it");
+}
+
+void free_written(unsigned char* bytes) {
+  OPENSSL_free(bytes);
+}
+
+bool is_on_our_curve(EVP_PKEY& key) {
+  std::array<char, 32> curve{};
+  std::size_t size = 0;
+  return EVP_PKEY_is_a(&key, "EC") == 1 &&
+         EVP_PKEY_get_group_name(&key, curve.data(), curve.size(), &size) == 1 &&
+         std::string_view(curve.data(), size) == SN_X9_62_prime256v1;
+}
+
 }  // namespace
 
 KeyPtr make_key() {
@@ -124,23 +160,78 @@ base::Result<CertificatePtr> make_server(EVP_PKEY* key, const std::vector<std::s
   return certificate;
 }
 
+base::Result<CertificatePtr> make_agent(EVP_PKEY* key, const std::string& node, Issuer issuer,
+                                        Validity validity) {
+  if (node.empty() || node.size() > kLongestCommonName)
+    return fail(Reason::kInvalidDocument, "a certificate's name has 1 to 64 characters", "node",
+                "give the node a shorter name");
+  auto certificate = draft(key, node, X509_get_subject_name(issuer.certificate), validity);
+  extend(*certificate, issuer.certificate, NID_basic_constraints, "critical,CA:FALSE");
+  extend(*certificate, issuer.certificate, NID_key_usage, "critical,digitalSignature");
+  extend(*certificate, issuer.certificate, NID_ext_key_usage, "clientAuth");
+  extend(*certificate, issuer.certificate, NID_authority_key_identifier, "keyid");
+  CHECK(X509_sign(certificate.get(), issuer.key, EVP_sha256()) > 0);
+  return certificate;
+}
+
+std::string make_request(EVP_PKEY* key) {
+  const RequestPtr request(X509_REQ_new());
+  CHECK(request != nullptr && X509_REQ_set_pubkey(request.get(), key) == 1 &&
+        X509_REQ_sign(request.get(), key, EVP_sha256()) > 0);
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  CHECK(PEM_write_bio_X509_REQ(bio.get(), request.get()) == 1);
+  return text_of(bio);
+}
+
+base::Result<KeyPtr> key_of_request(std::string_view pem) {
+  if (pem.size() > kLargestRequest) return bad_request("the request is too large");
+  // OpenSSL keeps what it complains about in a queue of this thread, which TLS reads as well.
+  const auto quiet = [](auto result) {
+    ERR_clear_error();
+    return result;
+  };
+  const RequestPtr request(
+      quiet(PEM_read_bio_X509_REQ(reader(pem).get(), nullptr, nullptr, nullptr)));
+  if (!request) return bad_request("this is no certificate request");
+  KeyPtr key(quiet(X509_REQ_get_pubkey(request.get())));
+  if (!key || !is_on_our_curve(*key)) return bad_request("its key is of another kind");
+  if (quiet(X509_REQ_verify(request.get(), key.get())) != 1)
+    return bad_request("it is not signed with its own key");
+  return key;
+}
+
+base::Instant begin_of(const X509& certificate) {
+  return instant_of(X509_get0_notBefore(&certificate));
+}
+
 base::Instant end_of(const X509& certificate) {
-  std::tm parts{};
-  CHECK(ASN1_TIME_to_tm(X509_get0_notAfter(&certificate), &parts) == 1);
-  return base::Instant(std::chrono::seconds(timegm(&parts)));
+  return instant_of(X509_get0_notAfter(&certificate));
+}
+
+std::string name_of(const X509& certificate) {
+  std::array<char, kLongestCommonName + 1> text{};
+  const int size = X509_NAME_get_text_by_NID(X509_get_subject_name(&certificate), NID_commonName,
+                                             text.data(), static_cast<int>(text.size()));
+  return size > 0 ? std::string(text.data(), static_cast<std::size_t>(size)) : std::string();
+}
+
+std::string digest_of_key(EVP_PKEY& key) {
+  unsigned char* written = nullptr;
+  const int size = i2d_PUBKEY(&key, &written);
+  CHECK(size > 0);
+  const std::unique_ptr<unsigned char, Freed<free_written>> owner(written);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned digest_size = 0;
+  CHECK(EVP_Digest(written, static_cast<std::size_t>(size), digest.data(), &digest_size,
+                   EVP_sha256(), nullptr) == 1);
+  return hex_of(digest.data(), digest_size);
 }
 
 std::string pin_of(const X509& certificate) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
   CHECK(X509_digest(&certificate, EVP_sha256(), digest.data(), &size) == 1);
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text = "sha256:";
-  for (unsigned i = 0; i < size; ++i) {
-    text += kDigits[digest[i] >> 4];
-    text += kDigits[digest[i] & 15];
-  }
-  return text;
+  return "sha256:" + hex_of(digest.data(), size);
 }
 
 std::string to_pem(const X509& certificate) {

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "tls/certificate.h"
+#include "tls/identity.h"
 
 namespace tessera::tls {
 namespace {
@@ -53,7 +54,8 @@ base::Error about(std::string what, std::string todo) {
 
 }  // namespace
 
-base::Result<std::shared_ptr<ClientContext>> ClientContext::make(const Trust& trust) {
+base::Result<std::shared_ptr<ClientContext>> ClientContext::make(const Trust& trust,
+                                                                 const std::string& identity) {
   std::shared_ptr<ClientContext> made(new ClientContext);
   SSL_CTX* raw = made->context_.native_handle();
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
@@ -65,6 +67,8 @@ base::Result<std::shared_ptr<ClientContext>> ClientContext::make(const Trust& tr
   } else if (trust.pin.empty()) {
     SSL_CTX_set_default_verify_paths(raw);
   }
+  if (!identity.empty())
+    if (auto shown = made->show(identity); !shown) return std::unexpected(shown.error());
   if (trust.pin.empty()) return made;
   const std::string_view pin = trust.pin;
   if (!pin.starts_with(kScheme) || !read_hex(pin.substr(kScheme.size()), made->pin_))
@@ -76,6 +80,15 @@ base::Result<std::shared_ptr<ClientContext>> ClientContext::make(const Trust& tr
                 trust.ca, "leave out `ca:` or `pin:`, whichever is of another control plane");
   SSL_CTX_set_cert_verify_callback(raw, check_pinned, made.get());
   return made;
+}
+
+base::Result<void> ClientContext::show(const std::string& identity) {
+  const auto read = read_identity(identity);
+  if (!read) return std::unexpected(read.error());
+  SSL_CTX* raw = context_.native_handle();
+  CHECK(SSL_CTX_use_certificate(raw, read->certificate.get()) == 1 &&
+        SSL_CTX_use_PrivateKey(raw, read->key.get()) == 1);
+  return {};
 }
 
 /// The certificate with the pin becomes the only root; all else is checked as usual.

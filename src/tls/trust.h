@@ -25,7 +25,9 @@ class ClientContext {
  public:
   /// Errors: kInvalidDocument (a pin that is none, or not that of a certificate in the file),
   /// kUnavailable (a file without certificates).
-  static base::Result<std::shared_ptr<ClientContext>> make(const Trust& trust);
+  /// `identity`: path of a file as of tls/identity.h, whose certificate is shown; empty: none is.
+  static base::Result<std::shared_ptr<ClientContext>> make(const Trust& trust,
+                                                           const std::string& identity = {});
 
   boost::asio::ssl::context& context() { return context_; }
   /// Lets the handshake of `ssl` fail unless the server proves to be `host`, a name or address.
@@ -36,6 +38,7 @@ class ClientContext {
  private:
   using Digest = std::array<unsigned char, 32>;
   ClientContext() : context_(boost::asio::ssl::context::tls_client) {}
+  base::Result<void> show(const std::string& identity);
   static int check_pinned(X509_STORE_CTX* store, void* self);
 
   boost::asio::ssl::context context_;

@@ -200,6 +200,150 @@ class TlsTest(unittest.TestCase):
         self.assertIn("event: ", watched.stdout)
 
 
+class JoinTest(unittest.TestCase):
+    """Agents that join a control plane elsewhere, each in a process of its own."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        fleet = self.folder / "fleet.yaml"
+        fleet.write_text("""\
+kind: Pool
+metadata: {name: h100}
+spec: {model: H100-80GB-SXM5, tiers: [production]}
+---
+kind: Node
+metadata: {name: node-1}
+spec: {pool: h100, gpus: 2}
+---
+kind: Node
+metadata: {name: node-2}
+spec: {pool: h100, gpus: 2}
+""")
+        self.server = Server(folder.name, "--tls", "--fleet", fleet, "--agent-certificates", "12s")
+        self.addCleanup(self.server.stop)
+        self.server.start()
+        self.agents = []
+        self.addCleanup(self.stop_agents)
+        self.tokens = 0
+
+    def stop_agents(self):
+        for agent in self.agents:
+            agent.kill()
+            agent.wait(timeout=10)
+            agent.stdout.close()
+
+    def token(self, node="node-1", *options):
+        self.tokens += 1
+        made = self.server.tessera("token", f"join-{self.tokens}", "--node", node, "--join", *options)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        return made.stdout.strip()
+
+    def agent_words(self, data, *options):
+        return [BINARY, "agent", "--data", str(self.folder / data), "--simulate", "H100-80GB-SXM5",
+                "--gpus", "2", *options]
+
+    def agent(self, data, *options):
+        agent = subprocess.Popen(self.agent_words(data, *options), stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+        self.agents.append(agent)
+        return agent
+
+    def refused(self, data, *options):
+        done = run(*self.agent_words(data, *options))
+        self.assertEqual(done.returncode, 1, done.stdout)
+        return done.stderr
+
+    def phase(self, node):
+        lines = [line.split() for line in self.server.tessera("get", "nodes").stdout.splitlines()]
+        return next((" ".join(line) for line in lines if line and line[0] == node), "")
+
+    def is_ready(self, node):
+        return "ready" in self.phase(node)
+
+    def serial(self, data):
+        return run("openssl", "x509", "-noout", "-serial", "-in",
+                   self.folder / data / "identity.pem").stdout
+
+    def test_an_agent_joins_and_is_its_node(self):
+        self.agent("one", "--join", self.token())
+        self.assertTrue(eventually(lambda: self.is_ready("node-1")), self.phase("node-1"))
+        identity = self.folder / "one" / "identity.pem"
+        self.assertEqual(identity.stat().st_mode & 0o777, 0o600)
+        shown = run("openssl", "x509", "-noout", "-subject", "-ext", "extendedKeyUsage", "-in",
+                    identity).stdout
+        self.assertIn("node-1", shown)
+        self.assertIn("TLS Web Client Authentication", shown)
+        who = self.server.curl(f"https://127.0.0.1:{self.server.port}/v1/whoami", "--cert", identity,
+                               "--key", identity)
+        self.assertIn('"subject":"node-1"', who.stdout, who.stderr)
+        other = self.server.curl(
+            f"https://127.0.0.1:{self.server.port}/v1/agent/nodes/node-2/certificate", "--cert",
+            identity, "--key", identity, "--data", '{"request":""}')
+        self.assertIn("Forbidden", other.stdout)
+
+    def test_a_token_is_good_once_and_from_a_file(self):
+        token = self.folder / "token"
+        token.write_text(self.token() + "\n")
+        first = self.agent("one", "--join", token)
+        self.assertTrue(eventually(lambda: self.is_ready("node-1")))
+        self.assertIn("was used", self.refused("two", "--join", token))
+        # Whoever has joined does not need it again, and goes on renewing.
+        first.kill()
+        first.wait(timeout=10)
+        before = self.serial("one")
+        for options in (("--join", token), ()):
+            again = self.agent("one", *options)
+            self.assertTrue(eventually(lambda: self.serial("one") != before))
+            before = self.serial("one")
+            self.assertTrue(self.is_ready("node-1"))
+            again.kill()
+            again.wait(timeout=10)
+
+    def test_whom_to_join_is_known_before_the_secret_is_said(self):
+        good = self.token()
+        bad = re.sub("sha256:[0-9a-f]+", "sha256:" + "0" * 64, good)
+        self.assertIn("CA that is not trusted", self.refused("one", "--join", bad))
+        self.agent("one", "--join", good)
+        self.assertTrue(eventually(lambda: self.is_ready("node-1")))
+
+    def test_garbage_is_no_token(self):
+        self.assertIn("cannot read it", self.refused("one", "--join", "absent"))
+        for text in (",", "join1,", "join1,https://127.0.0.1:1,node-1,sha256:00,tsj_x", "/dev/null"):
+            self.assertIn("join token", self.refused("one", "--join", text))
+
+    def test_the_agent_renews_before_its_certificate_ends(self):
+        agent = self.agent("one", "--join", self.token())
+        self.assertTrue(eventually(lambda: self.is_ready("node-1")))
+        serials = {self.serial("one")}
+        end = time.monotonic() + 26  # twice its life
+        while time.monotonic() < end:
+            self.assertTrue(self.is_ready("node-1"), self.phase("node-1"))
+            serials.add(self.serial("one"))
+            time.sleep(0.2)
+        self.assertGreaterEqual(len(serials), 3)
+        self.assertIsNone(agent.poll())
+
+    def test_deleting_its_key_shuts_an_agent_out(self):
+        self.agent("one", "--join", self.token())
+        self.assertTrue(eventually(lambda: self.is_ready("node-1")))
+        gone = self.server.tessera("delete", "token", "certificate-node-1")
+        self.assertEqual(gone.returncode, 0, gone.stderr)
+        identity = self.folder / "one" / "identity.pem"
+        who = self.server.curl(f"https://127.0.0.1:{self.server.port}/v1/whoami", "--cert", identity,
+                               "--key", identity)
+        self.assertIn("Unauthenticated", who.stdout)
+
+    def test_an_agents_token_alone_is_not_believed(self):
+        made = self.server.tessera("token", "bearer", "--node", "node-2")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        context = self.folder / "agent.yaml"
+        context.write_text(made.stdout)
+        refused = run(BINARY, "--context", context, "get", "nodes")
+        self.assertIn("--join", refused.stderr)
+
+
 if __name__ == "__main__":
     BINARY = os.path.abspath(sys.argv.pop(1))
     unittest.main()
