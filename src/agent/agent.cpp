@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "agent/pairing.h"
@@ -101,7 +102,41 @@ std::vector<GpuReport> Agent::work(const device::Observation& observation, Insta
       reports.push_back(work_on(*pair.target, *pair.state, now));
     reports.back().number = pair.number;
   }
+  if (keeper_ != nullptr && target_) keep_shares(observation, reports);
   return reports;
+}
+
+/// What leases hold is kept to until their slices are free: while they are scrubbed their programs
+/// still run. Which GPU a slice is on is known by its number.
+void Agent::keep_shares(const device::Observation& observation, std::vector<GpuReport>& reports) {
+  std::vector<GuardedShare> shares;
+  for (const auto& target : target_->gpus) {
+    const auto* state = observation.find(target.number);
+    for (const auto& slice : target.slices) {
+      const auto* share = std::get_if<fleet::ShareSlice>(&slice.shape);
+      if (state == nullptr || share == nullptr || !slice.holder.valid() ||
+          share->isolation != catalog::Isolation::kLimited ||
+          slice.phase == fleet::SlicePhase::kIdle)
+        continue;
+      shares.push_back({slice.holder, state->uuid, share->memory, share->compute, {}});
+      std::ranges::copy_if(
+          state->processes, std::back_inserter(shares.back().processes),
+          [&](const device::Process& process) { return process.tenant == slice.holder; });
+    }
+  }
+  const auto trouble = keeper_->keep(shares);
+  if (trouble.empty()) return;
+  for (const auto& target : target_->gpus) {
+    const auto report = std::ranges::find(reports, target.number, &GpuReport::number);
+    if (report == reports.end()) continue;
+    for (std::size_t i = 0; i < std::min(target.slices.size(), report->slices.size()); ++i) {
+      auto& told = report->slices[i];
+      const auto found = trouble.find(target.slices[i].holder);
+      if (found == trouble.end() || told.status != fleet::SliceStatus::kReady) continue;
+      told.status = fleet::SliceStatus::kPending;
+      told.detail = found->second;
+    }
+  }
 }
 
 GpuReport Agent::work_on(const fleet::GpuTarget& target, const device::GpuState& state,

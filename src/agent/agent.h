@@ -10,6 +10,7 @@
 #include "agent/gpu_worker.h"
 #include "agent/meter.h"
 #include "agent/options.h"
+#include "agent/share_keeper.h"
 #include "base/time.h"
 #include "catalog/gpu_model.h"
 #include "device/driver.h"
@@ -43,6 +44,10 @@ class Agent {
   /// From now on what the devices do is measured. The meter must outlive the agent.
   void measure(Meter& meter) { meter_ = &meter; }
 
+  /// From now on leases are held to their shares, and a share that nobody can be held to is not
+  /// ready. The keeper must outlive the agent.
+  void hold_to_shares(ShareKeeper& keeper) { keeper_ = &keeper; }
+
   struct Step {
     std::optional<fleet::NodeReport> report;  ///< to be sent: something changed, or a heartbeat
     base::Instant wake{};                     ///< call tick() again then, or when a target comes
@@ -60,6 +65,7 @@ class Agent {
   std::vector<fleet::GpuReport> work(const device::Observation& observation, base::Instant now);
   fleet::GpuReport work_on(const fleet::GpuTarget& target, const device::GpuState& state,
                            base::Instant now);
+  void keep_shares(const device::Observation& observation, std::vector<fleet::GpuReport>& reports);
   void note_holdings(const fleet::GpuTarget& target, const fleet::GpuReport& report,
                      const catalog::GpuModel& model);
   fleet::LeaseId highest_lease(const device::Observation& observation) const;
@@ -76,6 +82,7 @@ class Agent {
   std::map<device::OperationId, std::string> calls_;  ///< whose operation it is
   base::Instant wake_{};
   Meter* meter_ = nullptr;         ///< may be none
+  ShareKeeper* keeper_ = nullptr;  ///< may be none
   std::vector<Holding> holdings_;  ///< of this tick
 
   std::uint64_t heard_process_ = 0;  ///< of the control plane

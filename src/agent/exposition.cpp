@@ -69,11 +69,13 @@ bool of_a_tenant(const Device& device) {
 
 class Exposition {
  public:
-  Exposition(const MeterView& view, const ExpositionOf& of) : view_(view), of_(of) {}
+  Exposition(const MeterView& view, const ExpositionOf& of, const std::vector<ShareUse>& shares)
+      : view_(view), of_(of), shares_(shares) {}
 
   std::string text() {
     agent();
     leases();
+    shares();
     gpus();
     slices();
     dcgm_gpus();
@@ -115,6 +117,35 @@ class Exposition {
     family("tessera_lease_energy_joules_total",
            "Energy of the GPU, by the part of it that the lease holds.",
            [](const auto& use) { return static_cast<double>(use.energy.count()) / 1e6; });
+  }
+
+  void share_family(const char* name, const char* type, const char* help,
+                    const std::function<double(const ShareUse&)>& value) {
+    page_.family(name, type, help);
+    for (const auto& share : shares_)
+      page_.add({{"node", of_.node}, {"lease", lease_name(share.lease)}, {"uuid", share.gpu}},
+                value(share));
+  }
+
+  /// Of leases that are held to a share of a GPU; only there such families are.
+  void shares() {
+    if (shares_.empty()) return;
+    const auto bytes = [](base::MiB memory) {
+      return static_cast<double>(memory.count()) * kBytesInMib;
+    };
+    share_family("tessera_share_memory_limit_bytes", "gauge", "The most that the lease may have.",
+                 [&](const ShareUse& share) { return bytes(share.limit); });
+    share_family("tessera_share_memory_charged_bytes", "gauge",
+                 "What programs under the guard have allocated.",
+                 [&](const ShareUse& share) { return bytes(share.charged); });
+    share_family("tessera_share_memory_outside_bytes", "gauge",
+                 "Memory of the lease's programs that the guard does not limit.",
+                 [&](const ShareUse& share) { return bytes(share.outside); });
+    share_family("tessera_share_programs", "gauge", "Programs of the lease under the guard.",
+                 [](const ShareUse& share) { return static_cast<double>(share.programs); });
+    share_family("tessera_share_gate_overruns", "gauge",
+                 "Launches of those programs that waited as long as any may, and went on.",
+                 [](const ShareUse& share) { return static_cast<double>(share.overruns); });
   }
 
   void gpu_family(const char* name, const char* type, const char* help, const OfGpu& value) {
@@ -249,13 +280,15 @@ class Exposition {
 
   const MeterView& view_;
   const ExpositionOf& of_;
+  const std::vector<ShareUse>& shares_;
   Page page_;
 };
 
 }  // namespace
 
-std::string exposition(const MeterView& view, const ExpositionOf& of) {
-  return Exposition(view, of).text();
+std::string exposition(const MeterView& view, const ExpositionOf& of,
+                       const std::vector<ShareUse>& shares) {
+  return Exposition(view, of, shares).text();
 }
 
 }  // namespace tessera::agent

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agent/meter.h"
+#include "agent/share_keeper.h"
 
 namespace tessera::agent {
 
@@ -19,6 +21,7 @@ struct ExpositionOf {
 /// Unlike there, what is known of a whole GPU only is shown once for the GPU, and not again for
 /// each of its instances: sums are sums. `modelName` is left out (promtool refuses the name);
 /// tessera_gpu_info has the model.
-std::string exposition(const MeterView& view, const ExpositionOf& of);
+std::string exposition(const MeterView& view, const ExpositionOf& of,
+                       const std::vector<ShareUse>& shares = {});
 
 }  // namespace tessera::agent

@@ -85,6 +85,21 @@ TEST(Exposition, ASharedGpuIsToldWithItsTenants) {
   EXPECT_NE(busy[2].find(R"(lease="lease-4"} 0.3)"), std::string::npos) << busy[2];
 }
 
+TEST(Exposition, WhoIsHeldToAShareIsToldWithItsLimit) {
+  const auto text =
+      exposition(view(), {"n", ""}, {{LeaseId(4), "GPU-b", MiB(2), MiB(1), MiB(3), 5, 6}});
+  const auto told = [&](const std::string& name, const std::string& value) {
+    EXPECT_EQ(lines(text, name),
+              std::vector{name + R"({node="n",lease="lease-4",uuid="GPU-b"} )" + value});
+  };
+  told("tessera_share_memory_limit_bytes", "2097152");
+  told("tessera_share_memory_charged_bytes", "1048576");
+  told("tessera_share_memory_outside_bytes", "3145728");
+  told("tessera_share_programs", "5");
+  told("tessera_share_gate_overruns", "6");
+  EXPECT_EQ(kText.find("tessera_share_"), std::string::npos) << "nobody is held there";
+}
+
 TEST(Exposition, EveryFamilyIsToldOnceAndNamesAreEscaped) {
   std::set<std::string> families;
   std::istringstream stream(exposition(view(), {"no\"de\\\n", ""}));

@@ -1,15 +1,12 @@
-#include <cstdlib>
-#include <dlfcn.h>
 #include <filesystem>
-#include <link.h>
+#include <map>
 #include <memory>
-#include <system_error>
-#include <unistd.h>
 
 #include <fmt/core.h>
 
 #include "app/child.h"
 #include "app/commands.h"
+#include "app/guarded_start.h"
 #include "app/terminal.h"
 #include "base/quantity.h"
 
@@ -17,13 +14,7 @@
 namespace tessera::app {
 namespace {
 
-namespace fs = std::filesystem;
-using base::fail;
-using base::Reason;
 using base::Result;
-
-constexpr const char* kGuard = "libtessera-guard.so";
-constexpr const char* kDriver = "libcuda.so.1";
 
 struct GuardOptions {
   std::string memory;
@@ -31,67 +22,6 @@ struct GuardOptions {
   std::string account, library, driver;
   std::vector<std::string> command;
 };
-
-/// A folder with the guard under the driver's name, and the account of one command; gone with it.
-class GuardFolder {
- public:
-  static Result<GuardFolder> make(const fs::path& guard) {
-    std::error_code error;
-    auto pattern = (fs::temp_directory_path(error) / "tessera-guard-XXXXXX").string();
-    if (error || mkdtemp(pattern.data()) == nullptr)
-      return fail(Reason::kUnavailable, "no folder can be made there", pattern,
-                  "name one in TMPDIR that can be written to");
-    GuardFolder folder(pattern);
-    fs::create_symlink(guard, folder.path_ / kDriver, error);
-    if (error)
-      return fail(Reason::kUnavailable, error.message(), pattern, "see that it can hold links");
-    return folder;
-  }
-  GuardFolder(GuardFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  GuardFolder& operator=(GuardFolder&&) = delete;
-  ~GuardFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  std::string path() const { return path_.string(); }
-
- private:
-  explicit GuardFolder(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
-
-/// Beside the program as it is built, or where it is installed.
-Result<fs::path> find_guard(const std::string& named) {
-  std::error_code error;
-  if (!named.empty()) {
-    if (fs::exists(named, error)) return fs::canonical(named, error);
-    return fail(Reason::kUnavailable, "there is no such file", named,
-                "name libtessera-guard.so with --library");
-  }
-  const auto folder = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const auto& each : {folder / "guard" / kGuard, folder / ".." / "lib" / "tessera" / kGuard})
-    if (fs::exists(each, error)) return fs::canonical(each, error);
-  return fail(Reason::kUnavailable, "the guard is not beside this program", folder.string(),
-              "build libtessera-guard.so, or name it with --library");
-}
-
-/// The file of the driver that programs would get: under the guard, its name leads to the guard.
-Result<std::string> find_driver(const std::string& named) {
-  const auto* asked = named.empty() ? kDriver : named.c_str();
-  void* library = dlopen(asked, RTLD_LAZY | RTLD_LOCAL);
-  const link_map* found = nullptr;
-  if (library == nullptr || dlinfo(library, RTLD_DI_LINKMAP, &found) != 0)
-    return fail(Reason::kUnavailable, std::string("no CUDA driver: ") + dlerror(), asked,
-                "install one, or name it with --driver");
-  std::error_code error;
-  return fs::canonical(found->l_name, error).string();
-}
-
-std::string joined(const char* variable, const std::string& more, bool in_front) {
-  const char* there = std::getenv(variable);
-  if (there == nullptr || *there == '\0') return more;
-  return in_front ? more + ":" + there : std::string(there) + ":" + more;
-}
 
 Result<Ending> run_guarded(const GuardOptions& options) {
   std::map<std::string, std::string> environment;
@@ -101,19 +31,13 @@ Result<Ending> run_guarded(const GuardOptions& options) {
     environment["TESSERA_GUARD_MEMORY"] = fmt::format("{}MiB", memory->count());
   }
   if (options.compute > 0) environment["TESSERA_GUARD_COMPUTE"] = std::to_string(options.compute);
-  const auto guard = find_guard(options.library);
-  if (!guard) return std::unexpected(guard.error());
-  const auto driver = find_driver(options.driver);
-  if (!driver) return std::unexpected(driver.error());
-  const auto folder = GuardFolder::make(*guard);
-  if (!folder) return std::unexpected(folder.error());
-  environment["TESSERA_GUARD_CUDA"] = *driver;
+  const auto start = GuardedStart::prepare(options.library, options.driver);
+  if (!start) return std::unexpected(start.error());
+  environment.insert(start->environment().begin(), start->environment().end());
   environment["TESSERA_GUARD_SOCKET"] = "";  // what this command says counts, and no agent
   environment["TESSERA_GUARD_ACCOUNT"] = options.account.empty()
-                                             ? folder->path() + "/account"
-                                             : fs::absolute(options.account).string();
-  environment["LD_LIBRARY_PATH"] = joined("LD_LIBRARY_PATH", folder->path(), true);
-  environment["LD_PRELOAD"] = joined("LD_PRELOAD", guard->string(), false);
+                                             ? start->folder() + "/account"
+                                             : std::filesystem::absolute(options.account).string();
   return run_child({options.command, environment, {}});
 }
 

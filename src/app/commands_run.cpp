@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <optional>
@@ -8,7 +9,9 @@
 #include "app/child.h"
 #include "app/commands.h"
 #include "app/device_fence.h"
+#include "app/guarded_start.h"
 #include "app/lease_scope.h"
+#include "app/node_shares.h"
 #include "app/nvml_node.h"
 #include "app/output.h"
 #include "app/terminal.h"
@@ -29,6 +32,7 @@ struct RunOptions {
   std::string node;
   std::string wait = "30s";
   std::string driver_files = "/proc/driver/nvidia/gpus";
+  std::string shares, guard, driver;
   bool release = false;
   bool keep = false;
   std::vector<std::string> command;
@@ -131,14 +135,17 @@ std::vector<unsigned> minors_of(client::Connection& connection, const Json& leas
 }
 
 /// The control group that the program is to be in, if there can be one; fenced where that works.
+/// Whose a program under the guard is, is known without it.
 std::optional<LeaseScope> enclose(client::Connection& connection, const Json& lease,
-                                  const std::string& node, const RunOptions& options) {
+                                  const std::string& node, const RunOptions& options,
+                                  bool guarded) {
   const auto name = text_at(lease, "metadata.name");
   const auto id = id_of(name);
   auto scope = id ? LeaseScope::make(*id) : fail(Reason::kInvalidDocument, "not a lease", name);
   if (!scope) {
-    fmt::print(stderr, "warning: {}: what it uses cannot be told from others' use\n",
-               base::to_string(scope.error()));
+    fmt::print(stderr, "warning: {}: {}\n", base::to_string(scope.error()),
+               guarded ? "what it leaves running is not ended with it"
+                       : "what it uses cannot be told from others' use");
     return std::nullopt;
   }
   // Where the driver shows no GPUs there are none to be kept from.
@@ -148,14 +155,45 @@ std::optional<LeaseScope> enclose(client::Connection& connection, const Json& le
   return std::move(*scope);
 }
 
+/// Does the lease promise, of what it has on this machine, that all keep within their shares?
+bool is_limited(const Json& lease, const std::string& node) {
+  return std::ranges::any_of(lease["status"]["slices"], [&](const Json& slice) {
+    return text_at(slice, "node") == node && text_at(slice, "isolation") == "limited";
+  });
+}
+
+/// The guard around a program on such a lease. None, and a warning, where programs find no CUDA
+/// driver: there is nothing to guard. Errors: the lease would not be held to its share.
+Result<std::optional<GuardedStart>> put_under_guard(
+    const std::string& lease, const std::string& node, const RunOptions& options,
+    std::map<std::string, std::string>& environment) {
+  if (!has_cuda_driver(options.driver)) {
+    fmt::print(stderr, "warning: no CUDA driver here: the program runs without the guard\n");
+    return std::optional<GuardedStart>();
+  }
+  const auto socket = find_share_socket(options.shares, node, lease);
+  if (!socket) return std::unexpected(socket.error());
+  auto start = GuardedStart::prepare(options.guard, options.driver);
+  if (!start) return std::unexpected(start.error());
+  for (const auto& [name, value] : start->environment()) environment[name] = value;
+  environment["TESSERA_GUARD_SOCKET"] = *socket;
+  return std::optional<GuardedStart>(std::move(*start));
+}
+
 Result<Ending> run_on(client::Connection& connection, const std::string& name,
                       const RunOptions& options) {
   const auto lease = fetch(connection, {.target = "/v1/leases/" + client::encode(name)});
   if (!lease) return std::unexpected(lease.error());
   const auto node = options.node.empty() ? host_name() : options.node;
-  const auto environment = environment_of(*lease, node);
+  auto environment = environment_of(*lease, node);
   if (!environment) return std::unexpected(environment.error());
-  const auto scope = enclose(connection, *lease, node, options);
+  std::optional<GuardedStart> guarded;
+  if (is_limited(*lease, node)) {
+    auto started = put_under_guard(name, node, options, *environment);
+    if (!started) return std::unexpected(started.error());
+    if (*started) guarded.emplace(std::move(**started));
+  }
+  const auto scope = enclose(connection, *lease, node, options, guarded.has_value());
   return run_child({options.command, *environment, scope ? scope->door() : std::string()});
 }
 
@@ -193,6 +231,20 @@ void add_run_command(Program& program) {
   command->add_option("--wait", options->wait, "Longest wait for a lease")->capture_default_str();
   command->add_option("--driver-files", options->driver_files, "Where the driver shows its GPUs")
       ->capture_default_str();
+  command
+      ->add_option("--shares", options->shares,
+                   "Where the agent of this machine holds leases to their shares (default: where "
+                   "root's does, or yours)")
+      ->envname("TESSERA_SHARES")
+      ->type_name("FOLDER");
+  command
+      ->add_option(
+          "--guard", options->guard,
+          "libtessera-guard.so, for leases that are limited (default: beside this program)")
+      ->type_name("FILE");
+  command->add_option("--driver", options->driver, "The CUDA driver (default: libcuda.so.1)")
+      ->envname("TESSERA_GUARD_CUDA")
+      ->type_name("LIBRARY");
   command->add_flag("--release", options->release, "Give the lease of --lease back at the end");
   command->add_flag("--keep", options->keep, "Keep a lease that was asked for here");
   command->add_option("command", options->command, "The program and its arguments")->required();

@@ -116,7 +116,7 @@ base::Result<void> start_machine(ControlPlane& plane, NvmlNode& machine) {
   if (!token) return std::unexpected(token.error());
   auto context = plane.context();
   context.token = std::move(*token);
-  if (auto started = machine.start(machine.name(), context); !started) return started;
+  if (auto started = machine.start(context); !started) return started;
   fmt::print("node {}: {}\n", machine.name(), machine.summary());
   return {};
 }
@@ -213,6 +213,16 @@ void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {
   command.add_option("--dcgm", nvml.dcgm,
                      "http://HOST:PORT/metrics of a dcgm-exporter, for GPUs that NVML does not "
                      "measure under MIG");
+  command
+      .add_option("--shares", nvml.shares.folder,
+                  "Folder where programs on shares of a GPU find what they are limited to")
+      ->envname("TESSERA_SHARES")
+      ->type_name("FOLDER");
+  command
+      .add_option("--shares-group", nvml.shares.group,
+                  "Whose members may run programs on shares (default: this user and root)")
+      ->envname("TESSERA_SHARES_GROUP")
+      ->type_name("GROUP");
   command.add_flag("--end-processes", nvml.end_processes,
                    "End whatever still runs on a released slice, not only a lease's own");
 }
@@ -228,13 +238,15 @@ struct AgentCommand {
 /// One agent over this machine's GPUs, against a control plane elsewhere.
 int run_nvml_agent(const AgentCommand& options, const client::Context& context) {
   const auto signals = hold_signals();
+  auto choice = options.nvml;
+  choice.node = options.node;
   auto machine = NvmlNode::open(
-      options.nvml, std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in()));
+      choice, std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in()));
   if (!machine) {
     print_error(machine.error());
     return kRefused;
   }
-  if (auto started = (*machine)->start(options.node, context); !started) {
+  if (auto started = (*machine)->start(context); !started) {
     print_error(started.error());
     return kRefused;
   }

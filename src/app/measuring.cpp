@@ -34,9 +34,10 @@ agent::UseSenderOptions options_of(base::Duration every) {
 
 Measuring::Measuring(std::shared_ptr<const catalog::Catalog> catalog, const MeasuringChoice& choice,
                      base::Duration every, agent::ExpositionOf of, client::Context context,
-                     const base::Clock& clock)
+                     const base::Clock& clock, std::shared_ptr<const agent::ShareKeeper> shares)
     : of_(std::move(of)),
       clock_(clock),
+      shares_(std::move(shares)),
       file_(choice.book),
       meter_(std::move(catalog), open_book(file_)),
       transport_(std::move(context)),
@@ -49,13 +50,15 @@ Measuring::~Measuring() {
 
 base::Result<std::unique_ptr<Measuring>> Measuring::start(
     std::shared_ptr<const catalog::Catalog> catalog, const MeasuringChoice& choice,
-    agent::ExpositionOf of, client::Context context, const base::Clock& clock) {
+    agent::ExpositionOf of, client::Context context, const base::Clock& clock,
+    std::shared_ptr<const agent::ShareKeeper> shares) {
   const auto every = base::parse_duration(choice.every);
   if (!every || *every < 1s)
     return fail(Reason::kInvalidQuantity, "\"" + choice.every + "\" is not a time of 1s or more",
                 "--use-every", "write it as 1m or 30s");
-  std::unique_ptr<Measuring> measuring(
-      new Measuring(std::move(catalog), choice, *every, std::move(of), std::move(context), clock));
+  std::unique_ptr<Measuring> measuring(new Measuring(std::move(catalog), choice, *every,
+                                                     std::move(of), std::move(context), clock,
+                                                     std::move(shares)));
   if (auto served = measuring->serve(choice.metrics); !served)
     return std::unexpected(served.error());
   if (auto scraped = measuring->scrape(choice.dcgm); !scraped)
@@ -75,9 +78,11 @@ base::Result<void> Measuring::serve(const std::string& listen) {
         if (!reading || request.target.substr(0, request.target.find('?')) != "/metrics")
           return exchange->reply(gateway::problem(
               {Reason::kUnknownObject, "there is only GET /metrics here", request.target, {}}));
-        exchange->reply({200,
-                         {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-                         agent::exposition(meter_.view(), of_)});
+        exchange->reply(
+            {200,
+             {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+             agent::exposition(meter_.view(), of_,
+                               shares_ ? shares_->use() : std::vector<agent::ShareUse>())});
       });
   if (!server) return std::unexpected(server.error());
   server_ = std::move(*server);

@@ -30,10 +30,12 @@ struct MeasuringChoice {
 /// Threads: one that saves and delivers, one for the endpoint, one for scrapes.
 class Measuring {
  public:
-  /// `clock` must outlive it. Errors: an address that cannot be listened on, or is none.
+  /// `clock` must outlive it; `shares` may be none. Errors: an address that cannot be listened on,
+  /// or is none.
   static base::Result<std::unique_ptr<Measuring>> start(
       std::shared_ptr<const catalog::Catalog> catalog, const MeasuringChoice& choice,
-      agent::ExpositionOf of, client::Context context, const base::Clock& clock);
+      agent::ExpositionOf of, client::Context context, const base::Clock& clock,
+      std::shared_ptr<const agent::ShareKeeper> shares);
   ~Measuring();
 
   agent::Meter& meter() { return meter_; }
@@ -41,13 +43,14 @@ class Measuring {
  private:
   Measuring(std::shared_ptr<const catalog::Catalog> catalog, const MeasuringChoice& choice,
             base::Duration every, agent::ExpositionOf of, client::Context context,
-            const base::Clock& clock);
+            const base::Clock& clock, std::shared_ptr<const agent::ShareKeeper> shares);
   base::Result<void> serve(const std::string& listen);
   base::Result<void> scrape(const std::string& url);
   void run_scrapes(const std::stop_token& stopping, client::Server server, const std::string& path);
 
   agent::ExpositionOf of_;
   const base::Clock& clock_;
+  std::shared_ptr<const agent::ShareKeeper> shares_;
   agent::UseFile file_;
   agent::Meter meter_;
   client::HttpUseTransport transport_;

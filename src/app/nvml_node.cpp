@@ -88,8 +88,16 @@ base::Result<std::unique_ptr<NvmlNode>> NvmlNode::open(
     return fail(Reason::kUnavailable, "cannot make the data folder: " + error.message(),
                 choice.data, "choose another with --data");
   std::unique_ptr<NvmlNode> node(new NvmlNode(std::move(catalog)));
+  if (!choice.node.empty()) node->name_ = choice.node;
+  auto keeper = make_share_keeper(choice.shares, node->name_);
+  if (!keeper) return std::unexpected(keeper.error());
+  node->keeper_ = std::move(*keeper);
+  // The driver's threads may still ask while this node goes: they hold on to the keeper.
+  device::nvml::KnownTenant known;
+  if (node->keeper_)
+    known = [keeper = node->keeper_](std::uint32_t pid) { return keeper->lease_of(pid); };
   auto processes = std::make_shared<device::nvml::LinuxProcesses>(
-      device::nvml::EndingPolicy{.strangers = choice.end_processes});
+      device::nvml::EndingPolicy{.strangers = choice.end_processes}, std::move(known));
   auto driver = device::nvml::NvmlDriver::open(
       {.library = choice.library, .ledger = choice.data + "/nvml-instances", .adopt = choice.adopt},
       std::move(processes), std::make_shared<SteadyClock>());
@@ -132,13 +140,14 @@ base::Result<std::vector<wire::Document>> NvmlNode::declare(
   return missing;
 }
 
-base::Result<void> NvmlNode::start(const std::string& node, const client::Context& context) {
-  auto measuring = Measuring::start(catalog_, measured_,
-                                    {node, driver_->library().driver_version()}, context, clock_);
+base::Result<void> NvmlNode::start(const client::Context& context) {
+  auto measuring = Measuring::start(
+      catalog_, measured_, {name_, driver_->library().driver_version()}, context, clock_, keeper_);
   if (!measuring) return std::unexpected(measuring.error());
   measuring_ = std::move(*measuring);
-  agent_ = std::make_unique<agent::Agent>(node, *driver_, catalog_);
+  agent_ = std::make_unique<agent::Agent>(name_, *driver_, catalog_);
   agent_->measure(measuring_->meter());
+  if (keeper_) agent_->hold_to_shares(*keeper_);
   transport_ = std::make_unique<client::AgentTransport>(context);
   runner_ = std::make_unique<agent::Runner>(*agent_, *transport_, clock_);
   return {};

@@ -173,7 +173,7 @@ class SerialTable {
 
  private:
   static std::unique_ptr<Block> block_of(std::uint64_t number) {
-    auto block = std::make_unique<Block>();
+    auto block = std::make_unique_for_overwrite<Block>();  // not zeroed: members say what they are
     block->number = number;
     return block;
   }

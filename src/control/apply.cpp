@@ -283,11 +283,15 @@ class Applier {
     auto& request = found->second;
     s_.unfile(request);
     const bool had_ended = request::terminal(request.state);
-    const auto asked = asked_by(request);
+    const auto level = level_of(request);
+    const auto tier = request.tier;
     change(request);
     if (!had_ended && request::terminal(request.state)) request.ended = at_;
     s_.file(request);
-    s_.history_.change(asked, asked_by(request), at_);
+    if (level == level_of(request) && tier == request.tier) return;
+    Asked before{.shape = shape_of(request), .level = level};
+    before.shape.tier = tier;
+    s_.history_.change(before, asked_by(request), at_);
   }
 
   template <class Change>

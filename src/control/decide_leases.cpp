@@ -126,6 +126,7 @@ LeaseGranted grant(const State& state, const Request& request, const placement::
   lease.host_memory = request.need.host_memory;
   lease.granted = now;
   lease.expires = now + duration_of(request.need, *tier);
+  lease.slices.reserve(spot.grants.size());
   std::map<GpuIndex, std::uint64_t> last;  // generations handed out by this very event
   for (const auto& slice : spot.grants) {
     auto& generation =

@@ -42,8 +42,10 @@ class ReportReader {
     const auto& node = state_.fleet().node(node_);
     if (node.phase != fleet::NodePhase::kReady || node.boot != report_.boot)
       events_.push_back(NodeReady{node_, report_.boot});
+    std::vector<bool> seen(node.gpus.size());
     for (const auto& gpu : report_.gpus) {
-      if (gpu.number >= node.gpus.size() || !seen_gpus_.insert(gpu.number).second) continue;
+      if (gpu.number >= seen.size() || seen[gpu.number]) continue;
+      seen[gpu.number] = true;
       read_gpu(node.gpus[gpu.number], gpu);
     }
     settle_leases();
@@ -104,8 +106,10 @@ class ReportReader {
                               report.uuid + "; restore it once the exchange is confirmed");
     }
     const auto& pool = state_.fleet().pool_of(index);
+    const auto& expected = state_.catalog().model(pool.model).pci_ids;
+    if (report.pci_id == 0 || std::ranges::find(expected, report.pci_id) != expected.end()) return;
     const auto model = state_.catalog().find_pci(report.pci_id);
-    if (model && *model != pool.model)
+    if (model)
       quarantine(index, "it is a " + state_.catalog().model(*model).key + ", pool " + pool.name +
                             " has " + state_.catalog().model(pool.model).key);
   }
@@ -243,7 +247,6 @@ class ReportReader {
   Instant at_;
   std::optional<Instant> parted_;  ///< since when this history is not the one the report answers
   Events events_;
-  std::set<std::uint16_t> seen_gpus_;
   std::set<GpuIndex> quarantined_;
   std::map<LeaseId, Settled> settled_;
 };

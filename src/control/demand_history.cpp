@@ -32,29 +32,33 @@ std::string size_of(const DemandShape& shape) {
   return text;
 }
 
-Asked asked_by(const request::Request& request) {
-  Asked asked;
+DemandLevel level_of(const request::Request& request) {
   switch (request.state) {
     case RequestState::kApproved:
     case RequestState::kQueued:
-      asked.level.waiting = request.need.slices();
-      break;
+      return {.waiting = request.need.slices()};
     case RequestState::kProvisioning:
     case RequestState::kActive:
     case RequestState::kExpiring:
-      asked.level.held = request.need.slices();
-      break;
+      return {.held = request.need.slices()};
     default:
-      return asked;
+      return {};
   }
+}
+
+DemandShape shape_of(const request::Request& request) {
   const auto& need = request.need;
-  asked.shape = {request.tier, need.memory, need.compute, need.sms, need.pool, need.models};
-  std::ranges::sort(asked.shape.models);  // in whatever order they were named
-  return asked;
+  DemandShape shape{need.memory, need.compute, need.sms, request.tier, need.pool, need.models};
+  std::ranges::sort(shape.models);  // in whatever order they were named
+  return shape;
+}
+
+Asked asked_by(const request::Request& request) {
+  return {shape_of(request), level_of(request)};
 }
 
 void DemandHistory::change(const Asked& before, const Asked& after, Instant at) {
-  if (before == after) return;
+  if (before == after || (before.level.all() == 0 && after.level.all() == 0)) return;
   advance(hour_of(at));
   lower(before);
   raise(after);

@@ -13,12 +13,13 @@ namespace tessera::control {
 
 using base::Instant;
 
-/// Slices that count as alike: one tier, one size.
+/// Slices that count as alike: one tier, one size. In order by size first: numbers tell most of
+/// them apart, and every change of a request looks for its shape.
 struct DemandShape {
-  std::string tier;
   base::MiB memory;
   base::MilliShare compute;
   base::Sms sms;
+  std::string tier;
   std::string pool;                 ///< asked for by name; empty: any
   std::vector<std::string> models;  ///< likewise
 
@@ -43,12 +44,15 @@ struct DemandLevel {
   friend bool operator==(const DemandLevel&, const DemandLevel&) = default;
 };
 
-/// What one request asks for now; nothing while it awaits approval and once it is over.
+/// What one request asks for now.
 struct Asked {
   DemandShape shape;
   DemandLevel level;
   friend bool operator==(const Asked&, const Asked&) = default;
 };
+DemandShape shape_of(const request::Request& request);
+/// Nothing while it awaits approval and once it is over.
+DemandLevel level_of(const request::Request& request);
 Asked asked_by(const request::Request& request);
 
 /// One number per hour, the last hour last.

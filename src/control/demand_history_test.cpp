@@ -11,10 +11,10 @@ namespace {
 using namespace std::chrono_literals;
 
 DemandShape shape(std::int64_t gib, const std::string& tier = "production") {
-  return {.tier = tier,
-          .memory = base::MiB(gib * 1024),
+  return {.memory = base::MiB(gib * 1024),
           .compute = {},
           .sms = {},
+          .tier = tier,
           .pool = {},
           .models = {}};
 }
@@ -160,10 +160,10 @@ class DemandOfRequests : public StepTest {};
 
 TEST_F(DemandOfRequests, CountsFromTheRequestToTheEndOfItsLease) {
   const auto level = [&] {
-    return state_.history().level({.tier = "production",
-                                   .memory = small_.memory,
+    return state_.history().level({.memory = small_.memory,
                                    .compute = {},
                                    .sms = {},
+                                   .tier = "production",
                                    .pool = {},
                                    .models = {}});
   };

@@ -105,17 +105,22 @@ class Finisher {
     return {model, draft_.catalog.model(model).layouts.instance(instance).profile};
   }
 
-  void stop(Seat from, ModelIndex model) {
+  /// The lease leaves its seat, for `to` if it moves.
+  const PlannedMove& leave(Seat from, Seat to, MoveKind kind) {
     const auto seat = seats_.find(from);
     CHECK(seat != seats_.end());
     plan_.moves.push_back({.lease = seat->second,
                            .from = from.first,
                            .from_instance = from.second,
-                           .to = from.first,
-                           .to_instance = from.second,
-                           .kind = MoveKind::kStop});
-    stopped_[kind_at(model, from.second)].push_back(plan_.moves.back());
+                           .to = to.first,
+                           .to_instance = to.second,
+                           .kind = kind});
     seats_.erase(seat);
+    return plan_.moves.back();
+  }
+
+  void stop(Seat from, ModelIndex model) {
+    stopped_[kind_at(model, from.second)].push_back(leave(from, from, MoveKind::kStop));
   }
 
   /// Of those stopped that it could be, the one that has been down longest.
@@ -132,15 +137,7 @@ class Finisher {
   }
 
   void move(Seat from, Seat to) {
-    const auto seat = seats_.find(from);
-    CHECK(seat != seats_.end());
-    plan_.moves.push_back({.lease = seat->second,
-                           .from = from.first,
-                           .from_instance = from.second,
-                           .to = to.first,
-                           .to_instance = to.second});
-    CHECK(seats_.emplace(to, seat->second).second);
-    seats_.erase(from);
+    CHECK(seats_.emplace(to, leave(from, to, MoveKind::kMove).lease).second);
   }
 
   /// Finds every served request a place that nobody holds after the change.

@@ -43,6 +43,9 @@ class Forecaster {
       if (line.expected > 0 || line.held > 0 || line.waiting > 0)
         made.lines.push_back(std::move(line));
     }
+    std::ranges::stable_sort(made.lines, {}, [](const ForecastLine& line) -> const std::string& {
+      return line.shape.tier;
+    });
     made.other = line_of(history_.other(), {history_.other_level(), 0}, true);
     made.other.more = 0;
     return made;

@@ -60,8 +60,8 @@ struct Forecast {
   Instant known_from{};  ///< the oldest hour that was looked at; epoch if none was
   ForecastBasis basis = ForecastBasis::kNothing;  ///< the least of all hours to come
   std::uint32_t samples = 0;                      ///< the fewest that any of them rests on
-  std::vector<ForecastLine> lines;                ///< by shape; those with nothing to say left out
-  ForecastLine other;                             ///< all other sizes together; never planned for
+  std::vector<ForecastLine> lines;  ///< by tier and size; those with nothing to say left out
+  ForecastLine other;               ///< all other sizes together; never planned for
   static void fields(auto& self, auto&& visit) {
     visit("wish", self.wish);
     visit("from", self.from);

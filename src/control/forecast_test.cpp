@@ -16,10 +16,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const DemandShape kShape{.tier = "production",
-                         .memory = base::MiB(18 * 1024),
+const DemandShape kShape{.memory = base::MiB(18 * 1024),
                          .compute = {},
                          .sms = {},
+                         .tier = "production",
                          .pool = {},
                          .models = {}};
 
@@ -208,9 +208,9 @@ struct Recount {
   }
 };
 
-using ForecastPlan = PlanWorld;
+using HistoryOfRequests = PlanWorld;
 
-TEST_F(ForecastPlan, AgreesWithTheJournal) {
+TEST_F(HistoryOfRequests, AgreesWithTheJournal) {
   base::SeededRandom random(672);
   std::vector<RequestId> made;
   for (int step = 0; step < 400; ++step) {
@@ -255,21 +255,29 @@ TEST_F(ForecastPlan, AgreesWithTheJournal) {
   }
 }
 
-TEST_F(ForecastPlan, WhatIsExpectedIsPlannedForBehindWhatWaits) {
-  for (int hour = 0; hour < 30; ++hour) {
-    const auto a = submit(18), b = submit(18);
+/// Two slices of 18 GiB were asked for in every hour of the past; now there is one.
+class ForecastPlan : public PlanWorld {
+ protected:
+  ForecastPlan() {
+    for (int hour = 0; hour < 30; ++hour) {
+      const auto a = submit(18), b = submit(18);
+      work_all();
+      now_ += 20min;
+      ok(Release{lease_of(a).id});
+      ok(Release{lease_of(b).id});
+      work_all();
+      now_ += 40min;
+    }
+    held_ = submit(18);
     work_all();
-    now_ += 20min;
-    ok(Release{lease_of(a).id});
-    ok(Release{lease_of(b).id});
-    work_all();
-    now_ += 40min;
   }
-  const auto held = submit(18);
-  work_all();
+  RequestId held_;
+};
+
+TEST_F(ForecastPlan, WhatIsExpectedIsPlannedForBehindWhatWaits) {
   const auto draft = draft_plan(state_, {.forecast = ForecastWish{.headroom = 2000}, .now = now_});
   ASSERT_TRUE(draft) << base::to_string(draft.error());
-  EXPECT_EQ(request(held).state, request::RequestState::kActive);
+  EXPECT_EQ(request(held_).state, request::RequestState::kActive);
   ASSERT_EQ(draft->forecast->lines.size(), 1u);
   const auto& line = draft->forecast->lines.front();
   EXPECT_EQ(line.shape.tier, "production");
@@ -281,6 +289,18 @@ TEST_F(ForecastPlan, WhatIsExpectedIsPlannedForBehindWhatWaits) {
   EXPECT_EQ(draft->problem.demands.front().count, 3);
   EXPECT_EQ(draft->problem.demands.front().value, kExpectedValue);
   EXPECT_EQ(draft->demand_texts.front(), "expected in production: 18GiB");
+}
+
+TEST_F(ForecastPlan, ARequestThatNobodyPlansForTakesNothingOffWhatIsExpected) {
+  const auto in_use = state_.usage("vision", *state_.fleet().find_pool("h100"));
+  ok(PutTeam{{.name = "vision", .quotas = {{"h100", {.limit = in_use}}}}});
+  const auto waits = submit(18);
+  ASSERT_EQ(request(waits).reason, Reason::kQuotaReached);
+  const auto draft = draft_plan(state_, {.forecast = ForecastWish{.headroom = 2000}, .now = now_});
+  ASSERT_TRUE(draft) << base::to_string(draft.error());
+  ASSERT_EQ(draft->problem.demands.size(), 1u) << "none for what waits";
+  EXPECT_EQ(draft->forecast->lines.front().waiting, 1);
+  EXPECT_EQ(draft->problem.demands.front().count, 3);
 }
 
 }  // namespace

@@ -71,6 +71,17 @@ class PlanRestartTest : public PlanWorld {
     ok(ApplyPlan{.plan = swap, .allow_restarts = true});
     return swap;
   }
+  /// A request whose lease the plan has stopped, after its notice.
+  struct Stopped {
+    RequestId request;
+    PlanId plan;
+  };
+  Stopped stopped() {
+    const auto id = active();
+    const auto swap = applied(id);
+    pass(kNotice);
+    return {id, swap};
+  }
   void work_to_the_end() {
     for (int rounds = 0; rounds < 12 && state_.applying() != nullptr; ++rounds) work_all();
     work_all();
@@ -156,9 +167,7 @@ TEST_F(PlanRestartTest, ItsQuotaIsKeptForIt) {
 }
 
 TEST_F(PlanRestartTest, APlanThatStopsInBetweenGivesTheSliceBack) {
-  const auto id = active();
-  const auto swap = applied(id);
-  pass(kNotice);
+  const auto [id, swap] = stopped();
   work("node-1");
   ASSERT_TRUE(lease_of(other_).arriving) << "it is on its way to the place";
   ok(Cordon{"node-2", true});
@@ -176,9 +185,7 @@ TEST_F(PlanRestartTest, APlanThatStopsInBetweenGivesTheSliceBack) {
 }
 
 TEST_F(PlanRestartTest, AnAbortedPlanGivesTheSliceBack) {
-  const auto id = active();
-  const auto swap = applied(id);
-  pass(kNotice);
+  const auto [id, swap] = stopped();
   ok(AbortPlan{swap});
   ok(AbortPlan{swap});
   EXPECT_EQ(plan(swap).state, PlanState::kApplying);
@@ -189,9 +196,7 @@ TEST_F(PlanRestartTest, AnAbortedPlanGivesTheSliceBack) {
 }
 
 TEST_F(PlanRestartTest, WhereTheNewSliceCannotBeMadeItGetsAnotherAllTheSame) {
-  const auto id = active();
-  const auto swap = applied(id);
-  pass(kNotice);
+  const auto [id, swap] = stopped();
   while (request(id).state == RequestState::kQueued) work("node-1"), work("node-2");
   ASSERT_EQ(start_phase(swap), MovePhase::kPreparing);
   work("node-2", SliceStatus::kFailed);
@@ -202,9 +207,7 @@ TEST_F(PlanRestartTest, WhereTheNewSliceCannotBeMadeItGetsAnotherAllTheSame) {
 }
 
 TEST_F(PlanRestartTest, WhoeverWithdrawsItEndsTheRestart) {
-  const auto id = active();
-  const auto swap = applied(id);
-  pass(kNotice);
+  const auto [id, swap] = stopped();
   ok(Cancel{id});
   EXPECT_EQ(start_phase(swap), MovePhase::kSkipped);
   work_to_the_end();
@@ -224,9 +227,7 @@ TEST_F(PlanRestartTest, ALeaseThatEndsBeforeIsNotRestarted) {
 }
 
 TEST_F(PlanRestartTest, AStateThatIsReadBackGoesOn) {
-  const auto id = active();
-  const auto swap = applied(id);
-  pass(kNotice);
+  const auto [id, swap] = stopped();
   for (int rounds = 0; rounds < 12 && state_.applying() != nullptr; ++rounds) {
     state_ = state_.clone();
     work(rounds % 2 == 0 ? "node-1" : "node-2");

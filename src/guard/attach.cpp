@@ -40,7 +40,8 @@ Page* map_private() {
   return at == MAP_FAILED ? nullptr : static_cast<Page*>(at);
 }
 
-/// Receives the agent's welcome and two files; false where that is not what came.
+/// Receives the agent's welcome and two files, or its refusal and none; false where something else
+/// came.
 bool receive(int connection, Welcome& welcome, int (&files)[2]) {
   iovec part{&welcome, sizeof(welcome)};
   alignas(cmsghdr) char room[CMSG_SPACE(sizeof(files))];
@@ -49,13 +50,14 @@ bool receive(int connection, Welcome& welcome, int (&files)[2]) {
   message.msg_iovlen = 1;
   message.msg_control = room;
   message.msg_controllen = sizeof(room);
-  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) != sizeof(welcome)) return false;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS ||
-      header->cmsg_len != CMSG_LEN(sizeof(files)))
+  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) != sizeof(welcome) ||
+      std::memcmp(welcome.greeting, kGreeting, sizeof(kGreeting)) != 0)
     return false;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr) return welcome.row == kNotYours;
+  if (header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(files))) return false;
   std::memcpy(files, CMSG_DATA(header), sizeof(files));
-  return std::memcmp(welcome.greeting, kGreeting, sizeof(kGreeting)) == 0;
+  return true;
 }
 
 /// -1, after one line that says why, where nobody answers.
@@ -74,25 +76,32 @@ int connect_to_agent(const char* path) {
   return -1;
 }
 
-/// Gets limits, accounts and a row from the agent; a forked child has the files already and gets
-/// only the row.
+/// Gets limits, accounts and a row from the agent. A forked child gets all of them anew: the row is
+/// one of the agent's that answers now, which need not be the one that its parent came to.
 bool attach_to_agent(const char* path) {
   const int connection = connect_to_agent(path);
   if (connection < 0) return false;
   Welcome welcome{};
   int files[2] = {-1, -1};
   const bool welcomed = receive(connection, welcome, files);
-  if (welcomed && own.accounts() == nullptr) {
+  bool mapped = false;
+  if (welcomed) {
     const auto* limits = map<Limits>(files[0], PROT_READ);
     auto* accounts = map<Accounts>(files[1], PROT_READ | PROT_WRITE);
     if (limits != nullptr && accounts != nullptr && limits->magic == kLimitsMagic &&
-        accounts->magic == kAccountsMagic)
+        accounts->magic == kAccountsMagic) {
       own = Ledger(accounts, limits);
+      mapped = true;
+    }
   }
   for (const int file : files)
     if (file >= 0) close(file);
   close(connection);
-  if (!welcomed || own.accounts() == nullptr) {
+  if (welcomed && welcome.row == kNotYours) {
+    complain("the programs at %s are another user's; nothing is allowed to yours", path);
+    return false;
+  }
+  if (!mapped) {
     complain("what answers at %s is no agent of this version; nothing is allowed", path);
     return false;
   }

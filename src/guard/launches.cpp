@@ -29,15 +29,19 @@ struct Mark {
   unsigned launches;
 };
 
+/// What this process has launched on one GPU.
+struct Work {
+  Lane lane;  ///< its gate is nullptr before the first launch
+  Mark marks[kMarks];
+  unsigned first_mark = 0;
+  unsigned mark_count = 0;
+  bool batch_begun = false;
+  unsigned launches_in_batch = 0;
+  Pacer pacer;
+};
+
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-Mark marks[kMarks];
-unsigned first_mark = 0;
-unsigned mark_count = 0;
-bool batch_begun = false;
-unsigned launches_in_batch = 0;
-Pacer pacer;
-Lane only_lane;
-bool several_gpus = false;
+Work works[kMostGpus];  // by slot
 
 class Locked {
  public:
@@ -99,58 +103,70 @@ bool record(cuda::Handle& event, cuda::Handle stream, const StreamCalls& calls) 
 }
 
 /// Says how long the launches that have not been seen to end will take, from now on.
-void expect_end(Progress& progress) {
-  unsigned launches = launches_in_batch;
-  for (unsigned i = 0; i < mark_count; ++i) launches += marks[(first_mark + i) % kMarks].launches;
+void expect_end(const Work& work) {
+  unsigned launches = work.launches_in_batch;
+  for (unsigned i = 0; i < work.mark_count; ++i)
+    launches += work.marks[(work.first_mark + i) % kMarks].launches;
   const auto now = now_ns();
-  const auto expected = static_cast<std::uint64_t>(pacer.expected_us(launches) * 1'000);
-  progress.busy_until_ns = now + (launches == 0 ? 0 : std::max(expected, kBusyForNs));
+  const auto expected = static_cast<std::uint64_t>(work.pacer.expected_us(launches) * 1'000);
+  work.lane.progress->busy_until_ns = now + (launches == 0 ? 0 : std::max(expected, kBusyForNs));
 }
 
 /// Finished marks leave the ring, and are learned from.
-void retire(Progress& progress) {
-  while (mark_count > 0) {
-    auto& mark = marks[first_mark % kMarks];
+void retire(Work& work) {
+  auto& progress = *work.lane.progress;
+  while (work.mark_count > 0) {
+    auto& mark = work.marks[work.first_mark % kMarks];
     if (real<cuda::Result(cuda::Handle)>(Symbol::cuEventQuery)(mark.end) == cuda::kNotReady) return;
     float ms = 0;
     auto* elapsed =
         real<cuda::Result(float*, cuda::Handle, cuda::Handle)>(Symbol::cuEventElapsedTime);
     if (elapsed(&ms, mark.begin, mark.end) == cuda::kSuccess)
-      pacer.learn(mark.launches, static_cast<double>(ms) * 1'000, percent(), now_us());
+      work.pacer.learn(mark.launches, static_cast<double>(ms) * 1'000, percent(), now_us());
     if (progress.retired < mark.issued) progress.retired = mark.issued;
-    ++first_mark;
-    --mark_count;
-    expect_end(progress);
+    ++work.first_mark;
+    --work.mark_count;
+    expect_end(work);
   }
 }
 
-void end_batch(std::uint64_t issued, cuda::Handle stream, const StreamCalls& calls) {
-  auto& mark = marks[(first_mark + mark_count) % kMarks];
-  if (mark_count == kMarks - 1 || !record(mark.end, stream, calls)) return;
+void end_batch(Work& work, std::uint64_t issued, cuda::Handle stream, const StreamCalls& calls) {
+  auto& mark = work.marks[(work.first_mark + work.mark_count) % kMarks];
+  if (work.mark_count == kMarks - 1 || !record(mark.end, stream, calls)) return;
   mark.issued = issued;
-  mark.launches = launches_in_batch;
-  ++mark_count;
-  batch_begun = false;
-  launches_in_batch = 0;
+  mark.launches = work.launches_in_batch;
+  ++work.mark_count;
+  work.batch_begun = false;
+  work.launches_in_batch = 0;
 }
 
-bool may_go(std::uint32_t gate) {
+bool may_go(const Work& work, std::uint32_t gate) {
   switch (gate) {
     case kGateOpen:
     case kGateCounted:
       return true;
     case kGateBounded:
-      return mark_count <= Pacer::kMostMarks;
+      return work.mark_count <= Pacer::kMostMarks;
     case kGateTight:
-      return mark_count == 0;
+      return work.mark_count == 0;
     default:  // closed, or nothing that an agent of this version writes: bounded by the longest
               // wait
       return false;
   }
 }
 
+/// Killed, or stopped: nobody would open a gate that it has closed.
+bool agent_is_gone() {
+  const auto& limits = *ledger()->limits();
+  if (limits.agent == 0) return false;
+  const auto looked = limits.looked_ns.load(std::memory_order_relaxed);
+  const auto now = now_ns();
+  return now > looked && now - looked > kAgentGoneNs;
+}
+
 /// Waits until few enough batches are unfinished, and the gate is not closed.
-void wait_for_turn(const Lane& here) {
+void wait_for_turn(Work& work) {
+  const auto& here = work.lane;
   const auto begin = now_ns();
   bool queued = false;
   for (;;) {
@@ -158,15 +174,15 @@ void wait_for_turn(const Lane& here) {
     {
       const Locked locked;
       const RelaxedCapture relaxed;
-      retire(*here.progress);
+      retire(work);
       const auto gate = here.gate->load();
-      if (may_go(gate)) break;
+      if (may_go(work, gate) || (gate == kGateClosed && agent_is_gone())) break;
       if (gate == kGateClosed && !queued) {
         here.progress->waiting.fetch_add(1);
         queued = true;
       }
-      if (mark_count > 0) expect_end(*here.progress);
-      look_us = pacer.look_us();
+      if (work.mark_count > 0) expect_end(work);
+      look_us = work.pacer.look_us();
     }
     if (now_ns() - begin > kLongestWaitUs * 1'000) {
       here.progress->violations.fetch_add(1);
@@ -186,32 +202,37 @@ bool is_captured(cuda::Handle stream, const StreamCalls& calls) {
   return call == nullptr || call(stream, &status) != cuda::kSuccess || status != 0;
 }
 
-/// Finds the lane at the first launch, and notices a second GPU.
-const Lane* find_lane() {
+bool sees_one_gpu() {
+  int count = 0;
+  auto* call = real<cuda::Result(int*)>(Symbol::cuDeviceGetCount);
+  return call != nullptr && call(&count) == cuda::kSuccess && count == 1;
+}
+
+/// Of the GPU of the current context. Where the program sees others as well, no launch takes the
+/// short way, which knows of one GPU only.
+Work* find_work() {
+  if (const auto* here = lane.load(); here != nullptr) return &works[here->slot];
   Place place;
   if (!find_place(place)) return nullptr;
   const Locked locked;
-  auto& limits = place.ledger->limits()->gpu[place.slot];
-  if (only_lane.gate != nullptr && only_lane.gate != &limits.gate) several_gpus = true;
-  if (several_gpus) {
-    lane = nullptr;
-    return nullptr;
+  auto& work = works[place.slot];
+  if (work.lane.gate == nullptr) {
+    auto& progress = place.ledger->accounts()->progress[place.ledger->row()][place.slot];
+    work.lane = {&place.ledger->limits()->gpu[place.slot].gate, &progress, place.slot};
+    // Other threads read it as soon as the pointer is there.
+    if (sees_one_gpu()) lane = &work.lane;
   }
-  // Other threads read it as soon as the pointer is there.
-  if (only_lane.gate == nullptr)
-    only_lane = {&limits.gate,
-                 &place.ledger->accounts()->progress[place.ledger->row()][place.slot]};
-  lane = &only_lane;
-  return &only_lane;
+  return &work;
 }
 
 }  // namespace
 
 void wait_at_gate(cuda::Handle stream, const StreamCalls& calls) {
-  const auto* here = find_lane();
-  if (here == nullptr) return;
-  auto& issued = here->progress->issued;
-  const auto gate = here->gate->load();
+  auto* const work = find_work();
+  if (work == nullptr) return;
+  const auto& here = work->lane;
+  auto& issued = here.progress->issued;
+  const auto gate = here.gate->load();
   if (gate == kGateOpen || is_captured(stream, calls)) {
     issued.fetch_add(1);
     return;
@@ -221,45 +242,57 @@ void wait_at_gate(cuda::Handle stream, const StreamCalls& calls) {
     const Locked locked;
     const RelaxedCapture relaxed;
     const auto budget = gate == kGateTight ? Pacer::kTightBatchUs : Pacer::kBatchUs;
-    if (batch_begun && launches_in_batch >= pacer.batch(budget)) end_batch(issued, stream, calls);
+    if (work->batch_begun && work->launches_in_batch >= work->pacer.batch(budget))
+      end_batch(*work, issued, stream, calls);
   }
-  wait_for_turn(*here);
+  wait_for_turn(*work);
   {
     const Locked locked;
-    due = pacer.rest_us(now_us());
+    due = work->pacer.rest_us(now_us());
   }
   if (due > 0) rest(due);
   const Locked locked;
   const RelaxedCapture relaxed;
-  if (!batch_begun)
-    batch_begun = record(marks[(first_mark + mark_count) % kMarks].begin, stream, calls);
-  ++launches_in_batch;
+  if (!work->batch_begun)
+    work->batch_begun =
+        record(work->marks[(work->first_mark + work->mark_count) % kMarks].begin, stream, calls);
+  ++work->launches_in_batch;
   issued.fetch_add(1);
-  expect_end(*here->progress);
+  expect_end(*work);
 }
 
-std::uint64_t before_sync(cuda::Handle stream, const StreamCalls& calls) {
-  const auto* here = lane.load();
-  if (here == nullptr) return 0;
-  const auto issued = here->progress->issued.load();
-  if (here->gate->load() == kGateOpen || is_captured(stream, calls)) return issued;
+Synchronized before_sync(cuda::Handle stream, const StreamCalls& calls) {
+  auto* const work = find_work();
+  if (work == nullptr) return {};
+  const auto& here = work->lane;
+  const Synchronized about{here.slot, here.progress->issued.load()};
+  if (here.gate->load() == kGateOpen || is_captured(stream, calls)) return about;
   const Locked locked;
   const RelaxedCapture relaxed;
-  if (batch_begun && launches_in_batch > 0) end_batch(issued, stream, calls);
-  return issued;
+  if (work->batch_begun && work->launches_in_batch > 0)
+    end_batch(*work, about.issued, stream, calls);
+  return about;
 }
 
-void after_sync(std::uint64_t issued) {
-  if (const auto* here = lane.load(); here != nullptr) {
-    if (here->gate->load() != kGateOpen) {
+Synchronized before_sync_of(cuda::Handle context) {
+  cuda::Handle current = nullptr;
+  auto* get = real<cuda::Result(cuda::Handle*)>(Symbol::cuCtxGetCurrent);
+  if (get == nullptr || get(&current) != cuda::kSuccess || current != context) return {};
+  return before_sync(nullptr, kLegacy);
+}
+
+void after_sync(const Synchronized& about) {
+  if (about.slot < kMostGpus) {
+    auto& work = works[about.slot];
+    auto& progress = *work.lane.progress;
+    if (work.lane.gate->load() != kGateOpen) {
       const Locked locked;
       const RelaxedCapture relaxed;
-      retire(*here->progress);
+      retire(work);
     }
-    if (here->progress->issued == issued) here->progress->busy_until_ns = 0;
-    auto& retired = here->progress->retired;
-    auto now = retired.load();
-    while (now < issued && !retired.compare_exchange_weak(now, issued)) {
+    if (progress.issued == about.issued) progress.busy_until_ns = 0;
+    auto now = progress.retired.load();
+    while (now < about.issued && !progress.retired.compare_exchange_weak(now, about.issued)) {
     }
   }
   reconcile_pools();
@@ -269,11 +302,7 @@ void forget_launches() {
   pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
   lock = fresh;
   lane = nullptr;
-  for (auto& mark : marks) mark = {};
-  first_mark = mark_count = launches_in_batch = 0;
-  batch_begun = several_gpus = false;
-  only_lane = {};
-  pacer = {};
+  for (auto& work : works) work = {};
 }
 
 }  // namespace tessera::guard

@@ -13,17 +13,21 @@
 ///   closed           waits for its turn
 ///
 /// No wait lasts longer than kLongestWaitUs: then the launch goes on and is counted as a violation.
-/// A stream that is being captured never waits, nor does a process that uses several GPUs: the
-/// other ones may be waiting for this one.
+/// Where the agent is gone a closed gate is passed at once.
+/// A stream that is being captured never waits. A process that uses several GPUs waits at the gate
+/// of the one that it launches on; that they open and close together is the agent's to see to.
 namespace tessera::guard {
 
 inline constexpr std::uint64_t kLongestWaitUs = 2'000'000;
 
-/// The one GPU that this process launches on.
+/// A GPU that this process launches on.
 struct Lane {
-  const std::atomic<std::uint32_t>* gate;
-  Progress* progress;
+  const std::atomic<std::uint32_t>* gate = nullptr;
+  Progress* progress = nullptr;
+  unsigned slot = 0;
 };
+/// Of the one GPU that this process sees; nullptr before its first launch, and where it sees
+/// several.
 extern std::atomic<const Lane*> lane;
 
 /// Forms of the calls that belong to a form of a launch.
@@ -49,7 +53,13 @@ inline void before_launch(cuda::Handle stream, const StreamCalls& calls) {
 }
 
 /// Around a call that waits for the GPU: what was issued before it has been done after it.
-std::uint64_t before_sync(cuda::Handle stream, const StreamCalls& calls);
-void after_sync(std::uint64_t issued);
+struct Synchronized {
+  unsigned slot = kMostGpus;  ///< kMostGpus: of no GPU that is known
+  std::uint64_t issued = 0;
+};
+Synchronized before_sync(cuda::Handle stream, const StreamCalls& calls);
+/// Of all streams of a context; nothing is known of one that is not current.
+Synchronized before_sync_of(cuda::Handle context);
+void after_sync(const Synchronized& about);
 
 }  // namespace tessera::guard

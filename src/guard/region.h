@@ -26,8 +26,11 @@ namespace tessera::guard {
 
 inline constexpr unsigned kMostGpus = 16;
 inline constexpr unsigned kMostProcesses = 256;
-inline constexpr std::uint64_t kLimitsMagic = 0x7e55'9a2d'11f1'0002;  // the end numbers the format
+inline constexpr std::uint64_t kLimitsMagic = 0x7e55'9a2d'11f1'0003;  // the end numbers the format
 inline constexpr std::uint64_t kAccountsMagic = 0x7e55'9a2d'acc0'0002;
+/// An agent that has not looked for so long is gone, and closes no gate. It looks every few
+/// milliseconds while programs are there.
+inline constexpr std::uint64_t kAgentGoneNs = 500'000'000;
 inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
 /// What a launch finds at the gate of its GPU.
@@ -51,6 +54,7 @@ struct Limits {
   /// and programs do so for each other.
   std::uint64_t agent;
   std::atomic<std::uint64_t> compute_percent;  ///< without an agent: the most of the GPU's time
+  std::atomic<std::uint64_t> looked_ns;        ///< when the agent last looked, on CLOCK_MONOTONIC
   GpuLimits gpu[kMostGpus];
 };
 
@@ -83,8 +87,10 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 /// takes the row for the process that has connected, as the kernel names it.
 struct Welcome {
   char greeting[8];
-  std::uint32_t row;  ///< kMostProcesses: all are taken
+  std::uint32_t row;  ///< kMostProcesses: all are taken; kNotYours
 };
-inline constexpr char kGreeting[8] = {'t', 'e', 's', 's', 'e', 'r', 'a', '2'};
+inline constexpr std::uint32_t kNotYours =
+    kMostProcesses + 1;  ///< another user's programs run here
+inline constexpr char kGreeting[8] = {'t', 'e', 's', 's', 'e', 'r', 'a', '3'};
 
 }  // namespace tessera::guard

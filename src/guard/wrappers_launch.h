@@ -64,7 +64,7 @@ cuda::Result context_synchronize() {
 }
 template <Symbol kSelf>
 cuda::Result one_context_synchronize(cuda::Handle context) {
-  const auto issued = before_sync(nullptr, kLegacy);
+  const auto issued = before_sync_of(context);
   const auto result = next<kSelf>(&one_context_synchronize<kSelf>)(context);
   after_sync(issued);
   return result;

@@ -95,6 +95,18 @@ TEST(Nvlink, WhatNoIslandCouldEverHoldNeverFits) {
   EXPECT_TRUE(fleet.match({.isolation = kWhole, .count = 5}));
 }
 
+TEST(Nvlink, IsRefusedWithItsReasonWhereNobodyLendsWholeGpus) {
+  TestFleet fleet;
+  fleet.add_pool("h100", "H100-80GB-SXM5", 1, 4);
+  const auto refused =
+      fleet.match({.count = 2, .tier = "development", .nvlink = Nvlink::kRequired});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, Reason::kNeverFits);
+  EXPECT_EQ(refused.error().where, "spec.nvlink");
+  EXPECT_NE(refused.error().what.find("NVLink is for whole GPUs"), std::string::npos)
+      << refused.error().what;
+}
+
 TEST(Nvlink, TheExplanationSaysWhatIsLinkedAndWhatWouldFitWithoutLinks) {
   TestFleet fleet;
   fleet.add_pool("h100", "H100-80GB-SXM5", 1, 4, {}, {}, {{0, 1}, {2, 3}});

@@ -4,6 +4,7 @@
 #include <bit>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <tuple>
 
 #include "base/check.h"
@@ -35,12 +36,16 @@ Cost times(Cost cost, int count) {
   return {cost.compute * count, cost.memory * count};
 }
 
-/// What the largest thing seen so far could have offered: for the text of a refusal.
+/// What the largest thing seen so far could have offered, for the text of a refusal. Most needs are
+/// not refused: its name is put together only when asked for, from parts that the catalog owns.
 struct Largest {
   MiB memory;
-  std::string where;
-  void offer(MiB size, const std::string& name) {
-    if (size > memory) memory = size, where = name;
+  std::string_view slice;
+  std::string_view of;
+  std::string_view model;
+  std::string where() const { return std::string(slice).append(of).append(model); }
+  void offer(const Largest& other) {
+    if (other.memory > memory) *this = other;
   }
 };
 
@@ -105,6 +110,8 @@ class TierMatch {
   /// is. GPUs of different models are not compared: half of one may be worth less than an eighth of
   /// another.
   void drop_waste() {
+    const auto whole = [](const Candidate& one) { return one.technology == Technology::kWhole; };
+    if (std::ranges::none_of(found_, whole)) return;
     std::map<catalog::ModelIndex, std::int64_t> least;
     for (const auto& one : found_) {
       const auto size = size_of(one.cost);
@@ -112,8 +119,7 @@ class TierMatch {
       smallest = std::min(smallest, size);
     }
     std::erase_if(found_, [&](const Candidate& one) {
-      return one.technology == Technology::kWhole &&
-             size_of(one.cost) > least.at(model_of(one)) * kMaxOversize;
+      return whole(one) && size_of(one.cost) > least.at(model_of(one)) * kMaxOversize;
     });
   }
   catalog::ModelIndex model_of(const Candidate& candidate) const {
@@ -179,7 +185,7 @@ class TierMatch {
     for (const auto i : model.plain_by_size) {
       const auto& profile = model.profiles[i];
       const auto memory = profile.memory.value_or(MiB(0));
-      if (memory > largest_.memory) largest_.offer(memory, profile.name + " on " + model.key);
+      largest_.offer({memory, profile.name, " on ", model.key});
       if (need_.memory.count() > 0 && memory < need_.memory) continue;
       if (!enough_compute(profile, model)) continue;
       candidate.profile = i;
@@ -199,7 +205,7 @@ class TierMatch {
     std::optional<std::size_t> best;
     for (std::size_t i = 0; i < model.vgpu_types.size(); ++i) {
       const auto& type = model.vgpu_types[i];
-      largest_.offer(type.framebuffer, type.name);
+      largest_.offer({type.framebuffer, type.name, "", ""});
       // A type's promise of compute is its share when the GPU is full.
       const Sms promised(model.sms.count() / type.max_per_gpu);
       const bool compute = need_.sms.count() > 0 ? promised >= need_.sms
@@ -225,14 +231,14 @@ class TierMatch {
       share.compute =
           MilliShare((need_.sms.count() * 1000 + model.sms.count() - 1) / model.sms.count());
     }
-    if (model.memory > largest_.memory) largest_.offer(model.memory, "a share of " + model.key);
+    largest_.offer({model.memory, "a share", " of ", model.key});
     if (share.memory > model.memory && share.memory.count() > 0) return;
     candidate.cost = fleet::cost_of(share, model);
     admit(candidate);
   }
 
   void add_whole(Candidate candidate, const GpuModel& model) {
-    if (model.memory > largest_.memory) largest_.offer(model.memory, "a whole " + model.key);
+    largest_.offer({model.memory, "a whole ", "", model.key});
     if (need_.memory > model.memory || need_.sms > model.sms) return;
     candidate.cost = fleet::cost_of(fleet::WholeSlice{}, model);
     admit(candidate);
@@ -339,7 +345,7 @@ struct Misfit {
                   "it takes more than the limit of team " + world.team.name +
                       ", even if the team held nothing else",
                   "spec", "ask for less, or have the quota raised");
-    if (need.linked() && largest.where.empty())
+    if (need.linked() && largest.slice.empty())
       return fail(
           Reason::kNeverFits,
           "NVLink is for whole GPUs, and no tier here lends team " + world.team.name + " any",
@@ -347,7 +353,7 @@ struct Misfit {
     if (largest.memory < need.memory)
       return fail(Reason::kNeverFits,
                   "no slice here has " + base::to_string(need.memory) + ": the largest is " +
-                      largest.where + " with " + base::to_string(largest.memory),
+                      largest.where() + " with " + base::to_string(largest.memory),
                   "spec.memory", "ask for less memory per slice");
     if (too_few_nodes)
       return fail(Reason::kNeverFits,
@@ -391,7 +397,7 @@ Result<Match> match(const MatchWorld& world, const Need& need) {
     misfit.node_too_small |= tier_match.node_too_small();
     misfit.too_few_nodes |= tier_match.too_few_nodes();
     misfit.no_link |= tier_match.no_link();
-    misfit.largest.offer(tier_match.largest().memory, tier_match.largest().where);
+    misfit.largest.offer(tier_match.largest());
   }
   return misfit.text(world, need);
 }

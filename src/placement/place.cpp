@@ -40,7 +40,7 @@ class Attempt {
         need_(need),
         host_{need.cpu, need.host_memory},
         linked_(need.linked()),
-        rankings_(world.rankings != nullptr ? *world.rankings : own_rankings_) {}
+        rankings_(world.rankings != nullptr ? *world.rankings : own_rankings_.emplace()) {}
 
   std::expected<Spot, Refusal> run() {
     const auto& all = match_.candidates;
@@ -176,7 +176,7 @@ class Attempt {
   const request::Need& need_;
   HostNeed host_;
   bool linked_;
-  NodeRankings own_rankings_;
+  std::optional<NodeRankings> own_rankings_;
   NodeRankings& rankings_;
   bool over_quota_ = false;
 };

@@ -80,8 +80,8 @@ std::vector<Tier> default_tiers() {
   Tier development{
       .name = "development",
       .description =
-          "Guarded time-slicing: memory and compute limited in software, for notebooks "
-          "and batch work",
+          "Guarded time-slicing: memory and share of time limited in software, faults of others "
+          "not contained; for notebooks and batch work",
       .isolation = Isolation::kLimited,
       .technologies = {Technology::kTimeSlicing},
       .oversubscription = 4,

@@ -49,10 +49,10 @@ TEST(ForecastWish, WhatMakesNoSenseIsRefused) {
 
 TEST(History, ShowsTheHoursThatAreOver) {
   control::DemandHistory history;
-  const DemandShape shape{.tier = "production",
-                          .memory = base::MiB(18 * 1024),
+  const DemandShape shape{.memory = base::MiB(18 * 1024),
                           .compute = base::MilliShare(125),
                           .sms = {},
+                          .tier = "production",
                           .pool = "h100",
                           .models = {}};
   base::Instant now = control::start_of(500'000);

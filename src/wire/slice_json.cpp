@@ -5,6 +5,18 @@
 
 namespace tessera::wire {
 
+namespace {
+
+/// What the slice itself keeps apart; the tier that promised it may ask for less.
+catalog::Isolation isolation_of(const fleet::SliceShape& shape) {
+  if (const auto* share = std::get_if<fleet::ShareSlice>(&shape)) return share->isolation;
+  if (std::holds_alternative<fleet::VgpuSlice>(shape)) return catalog::Isolation::kVirtual;
+  if (std::holds_alternative<fleet::MigSlice>(shape)) return catalog::Isolation::kPartition;
+  return catalog::Isolation::kDedicated;
+}
+
+}  // namespace
+
 Json slice_json(const fleet::SliceShape& shape, const catalog::GpuModel& model) {
   Json start;
   if (const auto* mig = std::get_if<fleet::MigSlice>(&shape))
@@ -12,6 +24,7 @@ Json slice_json(const fleet::SliceShape& shape, const catalog::GpuModel& model) 
   else if (std::holds_alternative<fleet::WholeSlice>(shape))
     start = 0;
   return {{"technology", to_string(technology_of(shape))},
+          {"isolation", to_string(isolation_of(shape))},
           {"profile", profile_name(shape, model)},
           {"start", std::move(start)},
           {"memory", base::to_string(memory_of(shape, model))},

@@ -82,22 +82,30 @@ for done in (nvml.nvmlInit_v2(), nvml.nvmlDeviceGetHandleByIndex_v2({gpu}, ctype
                             "ASAN_OPTIONS": "detect_leaks=0"})
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Server:
     """`tessera up --nvml` over one data folder; may be killed and started again."""
 
     def __init__(self, folder, machine):
         self.data = os.path.join(folder, "data")
+        self.shares = os.path.join(folder, "shares")
         self.machine = machine
         self.process = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.options = []
+        self.port = free_port()
 
     def start(self):
         environment = {**os.environ, "TESSERA_FAKE_GPUS": self.machine.state,
-                       "TESSERA_NVML": str(fakes() / "libnvidia-ml.so.1")}
+                       "TESSERA_NVML": str(fakes() / "libnvidia-ml.so.1"),
+                       "TESSERA_SHARES": self.shares}
         self.process = subprocess.Popen(
-            [BINARY, "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"],
+            [BINARY, "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
+             *self.options],
             stdout=subprocess.DEVNULL, env=environment)
         if not eventually(self.ready, 30):
             raise TimeoutError("the server did not become ready")

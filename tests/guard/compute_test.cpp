@@ -137,9 +137,30 @@ class Compute : public Rig {
     let_in(doors, pages);
     std::vector<Sharer> sharers;
     for (unsigned i = 0; i < programs.size(); ++i)
-      sharers.push_back({&pages[i], 0, programs[i].terms});
+      sharers.push_back({&pages[i], {0}, programs[i].terms});
     const auto shares = arbitrate(time, std::move(sharers), children, span);
     for (const auto child : children) expect_well(child);
+    return shares;
+  }
+
+  /// A program whose gate was closed at the beginning; nobody looks after it any more.
+  std::vector<double> run_at_closed_gate(VirtualTime& time, std::uint64_t span) {
+    const std::array<GpuShare, 1> gpus = {GpuShare{key_of_gpu(), kNoLimit}};
+    std::vector<TenantPages> pages;
+    std::vector<Door> doors;
+    pages.push_back(*TenantPages::make(gpus));
+    doors.push_back(*Door::open(socket_of(0)));
+    pages[0].set_gate(0, kGateClosed);
+    pages[0].note_look(time.begin());
+    const auto child = start({{"TESSERA_GUARD_SOCKET", socket_of(0)}}, [&](const Library& cuda) {
+      ASSERT_EQ(cuda.begin(), cuda::kSuccess);
+      time.join(1);
+      flood_of(1'000)(cuda, time.begin() + span);
+      time.leave();
+    });
+    let_in(doors, pages);
+    const auto shares = arbitrate(time, {}, {child}, span);
+    expect_well(child);
     return shares;
   }
 
@@ -161,7 +182,6 @@ class Compute : public Rig {
     return shares[0];
   }
 
- private:
   std::string socket_of(unsigned tenant) const { return machine() + std::to_string(tenant); }
   std::uint64_t key_of_gpu() const {
     cuda::Uuid uuid{};
@@ -181,6 +201,7 @@ class Compute : public Rig {
       }
   }
 
+ private:
   double worked(pid_t child) const {
     constexpr std::uint64_t kPids = (1U << 22) - 1;
     for (unsigned i = 0; i < area().rows_used; ++i)
@@ -284,6 +305,56 @@ TEST_F(Compute, the_critical_are_hardly_held_up) {
     EXPECT_GE(shares[1], 0.6 * (1 - shares[0]));
   }
   munmap(at, 2 * sizeof(Answers));
+}
+
+// Its gate was closed when the agent was killed: every launch waited as long as any may.
+TEST_F(Compute, an_agent_that_is_gone_holds_nobody_up) {
+  const auto span = static_cast<std::uint64_t>(seconds() * 1'000) * kMs;
+  VirtualTime time(2);
+  const auto shares = run_at_closed_gate(time, span);
+  ASSERT_EQ(shares.size(), 1U);
+  const auto waited = static_cast<double>(kAgentGoneNs) / static_cast<double>(span);
+  EXPECT_NEAR(shares[0], 1 - waited, 0.05);
+}
+
+// It went on in its parent's account, with the number of a row in another one.
+TEST_F(Compute, a_forked_child_comes_to_the_agent_that_answers_now) {
+  const std::array<GpuShare, 1> small = {GpuShare{key_of_gpu(), 64 * kMiB}};
+  const std::array<GpuShare, 1> large = {GpuShare{key_of_gpu(), 128 * kMiB}};
+  std::vector<TenantPages> pages, later;
+  std::vector<Door> doors;
+  pages.push_back(*TenantPages::make(small));
+  doors.push_back(*Door::open(socket_of(0)));
+  int news[2];
+  ASSERT_EQ(pipe(news), 0);
+  const auto total = [](const Library& cuda) {
+    std::size_t free = 0, all = 0;
+    EXPECT_EQ(cuda("cuMemGetInfo_v2", &free, &all), cuda::kSuccess);
+    return all;
+  };
+  const auto program = start({{"TESSERA_GUARD_SOCKET", socket_of(0)}}, [&](const Library& cuda) {
+    ASSERT_EQ(cuda.begin(), cuda::kSuccess);
+    EXPECT_EQ(total(cuda), 64 * kMiB);
+    char byte = 0;
+    ASSERT_EQ(read(news[0], &byte, 1), 1);
+    const pid_t child = fork();
+    if (child == 0) {
+      EXPECT_EQ(cuda.begin(), cuda::kSuccess);
+      EXPECT_EQ(total(cuda), 128 * kMiB);
+      _exit(HasFailure() ? 1 : 0);
+    }
+    expect_well(child);
+    EXPECT_EQ(total(cuda), 64 * kMiB);
+  });
+  let_in(doors, pages);
+  doors.clear();
+  pages.clear();
+  later.push_back(*TenantPages::make(large));
+  doors.push_back(*Door::open(socket_of(0)));
+  ASSERT_EQ(write(news[1], "x", 1), 1);
+  let_in(doors, later);
+  expect_well(program);
+  for (const int file : news) close(file);
 }
 
 TEST_F(Compute, without_an_agent_one_program_stays_below_its_ceiling) {

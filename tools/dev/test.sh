@@ -149,12 +149,17 @@ simulate_seeds() {
   return $status
 }
 
-# Other people's clients, from PyPI, in an environment of their own.
-readonly kPeerPackages=(nvidia-ml-py==13.615.71 highspy==1.15.1)
+# Other people's clients and headers, from PyPI, in an environment of their own.
+readonly kPeerPackages=(nvidia-ml-py==13.615.71 highspy==1.15.1
+  nvidia-cuda-runtime-cu12==12.9.79 nvidia-cuda-runtime==13.5.37
+  nvidia-nvml-dev-cu12==12.9.79 nvidia-nvml-dev==13.4.92)
+readonly kPeersAreThere='import pynvml, highspy
+from importlib.metadata import version
+version("nvidia-nvml-dev"), version("nvidia-cuda-runtime")'
 
 prepare_peers() {
   local python=$1
-  if "$python" -c 'import pynvml, highspy' 2>/dev/null; then return 0; fi
+  if "$python" -c "$kPeersAreThere" 2>/dev/null; then return 0; fi
   rm -rf "$kBuildRoot/peers"
   python3 -m venv "$kBuildRoot/peers" || {
     say "peers: python3 cannot make a virtual environment; is python3-venv installed?"
@@ -176,6 +181,7 @@ run_peers() {
   LD_PRELOAD=$(sanitizer) ASAN_OPTIONS=detect_leaks=0 \
     timeout 120 "$python" tests/peers/nvml_peer.py --library "$fakes/libnvidia-ml.so.1" \
     --tool "$fakes/tessera-fake-gpus"
+  timeout 600 "$python" tests/peers/headers_peer.py
   timeout 300 "$python" tests/peers/plan_peer.py --tessera "$PWD/$kBuildRoot/dev/tessera" --runs 10
 }
 

@@ -44,7 +44,7 @@ ALONE = {"guard"}
 WORLDS = {"simulation", "fakes"}
 # The stand-in for the CUDA driver speaks the binary interface that the guard declares; the node's side
 # of sharing reads and writes the memory that it lays out.
-TO_ALONE = {"fakes": {"guard"}, "device": {"guard"}}
+TO_ALONE = {"fakes": {"guard"}, "device": {"guard"}, "agent": {"guard"}}
 
 
 def allowed_includes() -> dict[str, set[str]]:

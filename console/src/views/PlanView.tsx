@@ -231,6 +231,29 @@ function Shown({ plan }: { plan: Plan }) {
   );
 }
 
+/** A number from 0 on, as it is typed. */
+function NumberField(field: {
+  label: string;
+  value: string;
+  onValue: (value: string) => void;
+  max?: string;
+  step?: string;
+}) {
+  return (
+    <label>
+      {field.label}
+      <input
+        type="number"
+        min="0"
+        max={field.max}
+        step={field.step}
+        value={field.value}
+        onInput={(e) => field.onValue(e.currentTarget.value)}
+      />
+    </label>
+  );
+}
+
 const kEmpty: Wish = { what: "", count: "1" };
 
 function Form({ onPlan }: { onPlan: (plan: Plan) => void }) {
@@ -274,28 +297,9 @@ function Form({ onPlan }: { onPlan: (plan: Plan) => void }) {
         Make room for what is usually asked for
       </label>
       {expected && (
-        <label>
-          Times
-          <input
-            type="number"
-            min="0"
-            max="10"
-            step="0.1"
-            value={headroom}
-            onInput={(e) => setHeadroom(e.currentTarget.value)}
-          />
-        </label>
+        <NumberField label="Times" max="10" step="0.1" value={headroom} onValue={setHeadroom} />
       )}
-      <label>
-        Spare GPUs
-        <input
-          id="plan-spare"
-          type="number"
-          min="0"
-          value={spare}
-          onInput={(e) => setSpare(e.currentTarget.value)}
-        />
-      </label>
+      <NumberField label="Spare GPUs" value={spare} onValue={setSpare} />
       <fieldset>
         <legend>And also</legend>
         {wishes.map((wish, i) => (

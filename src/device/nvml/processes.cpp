@@ -49,7 +49,8 @@ LeaseId tenant_in(std::string_view cgroups) {
 }
 
 LeaseId LinuxProcesses::tenant_of(std::uint32_t pid) {
-  return tenant_in(cgroups_of(pid));
+  const auto known = known_ ? known_(pid) : LeaseId();
+  return known.valid() ? known : tenant_in(cgroups_of(pid));
 }
 
 void LinuxProcesses::end(std::uint32_t pid) {

@@ -2,9 +2,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 #include "device/driver.h"
 
@@ -29,17 +31,23 @@ struct EndingPolicy {
   bool strangers = false;
 };
 
-/// This machine's. A process belongs to lease N when one of its control groups is named
-/// "tessera-lease-N.scope".
+/// Who knows better than control groups whose a process is; none where he does not. Called from any
+/// thread.
+using KnownTenant = std::function<LeaseId(std::uint32_t pid)>;
+
+/// This machine's. A process belongs to lease N when `known` says so, or one of its control groups
+/// is named "tessera-lease-N.scope".
 class LinuxProcesses final : public Processes {
  public:
-  explicit LinuxProcesses(EndingPolicy policy) : policy_(policy) {}
+  explicit LinuxProcesses(EndingPolicy policy, KnownTenant known = {})
+      : policy_(policy), known_(std::move(known)) {}
   LeaseId tenant_of(std::uint32_t pid) override;
   /// SIGTERM to a process that is asked first, SIGKILL once that was ten seconds ago.
   void end(std::uint32_t pid) override;
 
  private:
   EndingPolicy policy_;
+  KnownTenant known_;
   std::mutex mutex_;
   std::map<std::uint32_t, std::chrono::steady_clock::time_point> asked_;
 };

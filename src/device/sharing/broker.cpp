@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <poll.h>
 #include <set>
 #include <time.h>
@@ -63,7 +64,7 @@ base::Result<void> Broker::add(const std::string& name, const Tenant& tenant) {
                       "change its terms, or remove it first");
   auto pages = TenantPages::make(tenant.gpus);
   if (!pages) return std::unexpected(pages.error());
-  auto door = Door::open(tenant.socket);
+  auto door = Door::open(tenant.socket, tenant.group);
   if (!door) return std::unexpected(door.error());
   members_.emplace(name, std::make_unique<Member>(tenant, std::move(*pages), std::move(*door)));
   rebuild();
@@ -80,15 +81,29 @@ void Broker::remove(const std::string& name) {
   rebuild();
 }
 
-/// One arbiter for each GPU that anybody shares. What was charged before begins anew.
+/// One arbiter for all GPUs that tenants with several GPUs join. What was charged before begins
+/// anew.
 void Broker::rebuild() {
-  std::map<std::uint64_t, std::vector<Sharer>> sharers;
-  for (auto& [name, member] : members_)
-    for (unsigned slot = 0; slot < member->tenant.gpus.size(); ++slot)
-      sharers[member->tenant.gpus[slot].key].push_back(
-          {&member->pages, slot, member->tenant.terms});
+  std::map<std::uint64_t, std::set<std::uint64_t>> joined;  // each GPU -> all of its arbiter
+  for (const auto& [name, member] : members_) {
+    std::set<std::uint64_t> all;
+    for (const auto& gpu : member->tenant.gpus) {
+      all.insert(gpu.key);
+      all.insert(joined[gpu.key].begin(), joined[gpu.key].end());
+    }
+    for (const auto gpu : all) joined[gpu] = all;
+  }
+  std::map<std::set<std::uint64_t>, std::vector<Sharer>> sharers;
+  for (auto& [name, member] : members_) {
+    if (member->tenant.gpus.empty()) continue;
+    const auto& all = joined[member->tenant.gpus.front().key];
+    Sharer sharer{&member->pages, {}, member->tenant.terms};
+    for (const auto& gpu : member->tenant.gpus)
+      sharer.gpus.push_back(static_cast<unsigned>(std::distance(all.begin(), all.find(gpu.key))));
+    sharers[all].push_back(std::move(sharer));
+  }
   arbiters_.clear();
-  for (auto& [gpu, of_gpu] : sharers) arbiters_.emplace_back(std::move(of_gpu));
+  for (auto& [gpus, of_gpus] : sharers) arbiters_.emplace_back(std::move(of_gpus));
   wake_doors();
   news_ = true;
   changed_.notify_all();
@@ -111,6 +126,26 @@ bool Broker::limit_memory(const std::string& name, std::uint64_t gpu, std::uint6
   if (!slot) return false;
   found->second->pages.limit_memory(*slot, bytes);
   return true;
+}
+
+bool Broker::knows(const std::string& name, std::uint32_t pid) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = members_.find(name);
+  return found != members_.end() && found->second->door.has_let_in(pid);
+}
+
+std::string Broker::tenant_of(std::uint32_t pid) const {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [name, member] : members_)
+    if (member->door.has_let_in(pid)) return name;
+  return {};
+}
+
+std::map<std::string, std::vector<std::uint32_t>> Broker::programs() const {
+  const std::scoped_lock lock(mutex_);
+  std::map<std::string, std::vector<std::uint32_t>> all;
+  for (const auto& [name, member] : members_) all.emplace(name, member->door.pids());
+  return all;
 }
 
 std::optional<Use> Broker::use_of(const std::string& name, std::uint64_t gpu) const {

@@ -21,7 +21,8 @@
 namespace tessera::device::sharing {
 
 struct Tenant {
-  std::string socket;  ///< TESSERA_GUARD_SOCKET of its programs
+  std::string socket;          ///< TESSERA_GUARD_SOCKET of its programs
+  std::optional<gid_t> group;  ///< whose members may come as well
   std::vector<GpuShare> gpus;
   Terms terms;
 };
@@ -48,6 +49,12 @@ class Broker {
   /// From now on. Both: false where there is no such tenant, or it has no such GPU.
   bool change(const std::string& name, Terms terms);
   bool limit_memory(const std::string& name, std::uint64_t gpu, std::uint64_t bytes);
+  /// Whether this process has a row in that tenant's account.
+  bool knows(const std::string& name, std::uint32_t pid) const;
+  /// The tenant that this process has come to; empty where there is none.
+  std::string tenant_of(std::uint32_t pid) const;
+  /// Of all tenants, by name: the processes that have come to them and live.
+  std::map<std::string, std::vector<std::uint32_t>> programs() const;
   std::optional<Use> use_of(const std::string& name, std::uint64_t gpu) const;
 
  private:

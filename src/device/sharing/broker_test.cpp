@@ -1,16 +1,20 @@
 #include "device/sharing/broker.h"
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <grp.h>
+#include <poll.h>
 #include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -54,7 +58,8 @@ Given knock(const std::string& path) {
   message.msg_iovlen = 1;
   message.msg_control = room;
   message.msg_controllen = sizeof(room);
-  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) == sizeof(given.welcome))
+  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) == sizeof(given.welcome) &&
+      CMSG_FIRSTHDR(&message) != nullptr)
     std::memcpy(files, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(files));
   close(connection);
   given.limits_file = files[0];
@@ -74,7 +79,7 @@ class BrokerTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   Tenant tenant(const std::string& name, std::uint64_t memory = 100 * kMiB) const {
-    return {folder_ + "/" + name, {{kGpu, memory}}, {}};
+    return {folder_ + "/" + name, {}, {{kGpu, memory}}, {}};
   }
   /// True once it holds; false where it does not within a second.
   static bool within_a_second(const std::function<bool()>& condition) {
@@ -123,6 +128,53 @@ TEST_F(BrokerTest, keeps_limits_from_being_written_and_files_from_shrinking) {
   EXPECT_EQ(ftruncate(given.accounts_file, 0), -1);
 }
 
+/// A program of another user at this door; its exit status: whether it was given files.
+int knock_as(uid_t user, const std::string& path, gid_t group = 0) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (group != 0 && setgroups(1, &group) != 0) _exit(9);
+    if (setgid(user) != 0 || setuid(user) != 0) _exit(9);
+    const auto given = knock(path);
+    _exit(given.accounts != nullptr ? 0 : given.welcome.row == guard::kNotYours ? 1 : 2);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// What the umask allowed everybody could do: take a row, and with it a part of the memory.
+TEST_F(BrokerTest, keeps_its_sockets_from_others_whatever_the_umask) {
+  const auto before = umask(0);
+  Broker broker;
+  auto vision = tenant("vision");
+  EXPECT_TRUE(broker.add("vision", vision).has_value());
+  umask(before);
+  struct stat status {};
+  ASSERT_EQ(stat(vision.socket.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600U);
+  vision.socket += "2";
+  vision.group = getegid();
+  ASSERT_TRUE(broker.add("shared", vision).has_value());
+  ASSERT_EQ(stat(vision.socket.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0660U);
+}
+
+TEST_F(BrokerTest, is_the_first_users_alone_of_a_group) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can come as others";
+  constexpr gid_t kGroup = 54'321;
+  constexpr uid_t kAlice = 54'322, kBob = 54'323, kStranger = 54'324;
+  std::filesystem::permissions(folder_, std::filesystem::perms(0755));
+  Broker broker;
+  auto vision = tenant("vision");
+  vision.group = kGroup;
+  ASSERT_TRUE(broker.add("vision", vision).has_value());
+  EXPECT_EQ(knock_as(kStranger, vision.socket), 2) << "the kernel lets nobody else in";
+  EXPECT_EQ(knock_as(kAlice, vision.socket, kGroup), 0);
+  EXPECT_EQ(knock_as(kBob, vision.socket, kGroup), 1) << "it is somebody's already";
+  EXPECT_EQ(knock_as(kAlice, vision.socket, kGroup), 0);
+  EXPECT_NE(knock(vision.socket).accounts, nullptr) << "the node's own user may always";
+}
+
 TEST_F(BrokerTest, takes_back_the_row_of_a_killed_program_at_once) {
   Broker broker;
   const auto vision = tenant("vision");
@@ -141,6 +193,27 @@ TEST_F(BrokerTest, takes_back_the_row_of_a_killed_program_at_once) {
   EXPECT_TRUE(within_a_second([&] { return used() == 0; }));
   EXPECT_EQ(broker.use_of("vision", kGpu)->programs, 0U);
   waitpid(child, nullptr, 0);
+}
+
+// Who comes under the number of one who has just ended came to his row, and lost it with him.
+TEST_F(BrokerTest, lets_out_who_has_ended_before_the_next_comes_in) {
+  const std::array<GpuShare, 1> gpus = {GpuShare{kGpu, 100 * kMiB}};
+  auto pages = *TenantPages::make(gpus);
+  const auto path = folder_ + "/door";
+  auto door = *Door::open(path);
+  for (int i = 0; i < 3; ++i) {
+    const pid_t child = fork();
+    if (child == 0) _exit(knock(path).accounts == nullptr ? 1 : 0);
+    std::vector<int> files;
+    door.watch(files);
+    pollfd polled{files.front(), POLLIN, 0};
+    ASSERT_EQ(poll(&polled, 1, 20'000), 1);
+    door.attend(pages, files.front());
+    EXPECT_EQ(door.programs(), 1U);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
 }
 
 TEST_F(BrokerTest, gives_a_program_its_own_row_again_after_an_exec) {

@@ -25,7 +25,14 @@ base::Result<int> refuse(const std::string& path, const char* step) {
                     "name a path of at most 107 characters in a folder that can be written to");
 }
 
-base::Result<int> listen_at(const std::string& path) {
+/// Nobody can come before listen(): by then the socket is for those that it is meant for.
+bool restrict(const std::string& path, std::optional<gid_t> group) {
+  constexpr mode_t kOwner = S_IRUSR | S_IWUSR, kGroup = S_IRGRP | S_IWGRP;
+  return (!group || chown(path.c_str(), static_cast<uid_t>(-1), *group) == 0) &&
+         chmod(path.c_str(), group ? kOwner | kGroup : kOwner) == 0;
+}
+
+base::Result<int> listen_at(const std::string& path, std::optional<gid_t> group) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   errno = ENAMETOOLONG;
@@ -35,19 +42,32 @@ base::Result<int> listen_at(const std::string& path) {
   if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) unlink(path.c_str());
   const int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (made < 0) return refuse(path, "socket");
-  if (bind(made, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+  if (bind(made, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) ==
+          0 && restrict(path, group) &&
       listen(made, kWaiting) == 0)
     return made;
-  const auto refused = refuse(path, "bind");
+  const auto refused = refuse(path, "the socket");
   close(made);
   return refused;
 }
 
-/// The greeting with both files; false where the program is gone already.
-bool welcome(int connection, const TenantPages& pages, unsigned row) {
+guard::Welcome greeting_for(unsigned row) {
   guard::Welcome welcome{};
   std::memcpy(welcome.greeting, guard::kGreeting, sizeof(welcome.greeting));
   welcome.row = row;
+  return welcome;
+}
+
+/// Where the program is gone already nothing is lost.
+void turn_away(int connection) {
+  const auto welcome = greeting_for(guard::kNotYours);
+  [[maybe_unused]] const auto sent =
+      send(connection, &welcome, sizeof(welcome), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/// The greeting with both files; false where the program is gone already.
+bool welcome(int connection, const TenantPages& pages, unsigned row) {
+  auto welcome = greeting_for(row);
   const int files[2] = {pages.limits_file(), pages.accounts_file()};
   iovec part{&welcome, sizeof(welcome)};
   alignas(cmsghdr) char room[CMSG_SPACE(sizeof(files))]{};
@@ -71,8 +91,8 @@ bool has_ended(int process) {
 
 }  // namespace
 
-base::Result<Door> Door::open(const std::string& path) {
-  const auto made = listen_at(path);
+base::Result<Door> Door::open(const std::string& path, std::optional<gid_t> group) {
+  const auto made = listen_at(path, group);
   if (!made) return std::unexpected(made.error());
   return Door(path, *made);
 }
@@ -80,6 +100,7 @@ base::Result<Door> Door::open(const std::string& path) {
 Door::Door(Door&& other) noexcept
     : path_(std::move(other.path_)),
       socket_(std::exchange(other.socket_, -1)),
+      user_(other.user_),
       programs_(std::exchange(other.programs_, {})) {}
 
 Door::~Door() {
@@ -99,7 +120,14 @@ void Door::let_in(TenantPages& pages) {
   if (connection < 0) return;
   ucred peer{};
   socklen_t size = sizeof(peer);
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0) {
+  const bool known_peer =
+      getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0;
+  if (known_peer && !is_welcome(peer.uid)) {
+    turn_away(connection);
+  } else if (known_peer) {
+    // A number that is used again must not come to the row of the one who had it before: that is
+    // cleared when he is found to have ended.
+    let_out_the_ended(pages);
     // First the hold on the process, then its row: so no row is taken for one that is gone.
     const auto file = static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0));
     const auto row = file < 0
@@ -108,7 +136,7 @@ void Door::let_in(TenantPages& pages) {
     const bool known = std::ranges::any_of(
         programs_, [row](const Program& program) { return program.row == row; });
     if (row < guard::kMostProcesses && !known)
-      programs_.push_back({file, row});
+      programs_.push_back({file, row, static_cast<std::uint32_t>(peer.pid)});
     else if (file >= 0)
       close(file);
     welcome(connection, pages, row);
@@ -116,14 +144,36 @@ void Door::let_in(TenantPages& pages) {
   close(connection);
 }
 
+bool Door::is_welcome(uid_t user) {
+  if (user == 0 || user == geteuid()) return true;
+  if (!user_) user_ = user;
+  return user_ == user;
+}
+
+bool Door::has_let_in(std::uint32_t pid) const {
+  return std::ranges::find(programs_, pid, &Program::pid) != programs_.end();
+}
+
+std::vector<std::uint32_t> Door::pids() const {
+  std::vector<std::uint32_t> all;
+  for (const auto& program : programs_) all.push_back(program.pid);
+  return all;
+}
+
+void Door::let_out_the_ended(TenantPages& pages) {
+  std::erase_if(programs_, [&](const Program& program) {
+    if (!has_ended(program.file)) return false;
+    guard::clear_row(pages.accounts(), program.row, true);
+    close(program.file);
+    return true;
+  });
+}
+
 void Door::attend(TenantPages& pages, int file) {
-  if (file == socket_) return let_in(pages);
-  const auto ended = std::ranges::find(programs_, file, &Program::file);
-  // The number may have been another file's when it was found readable.
-  if (ended == programs_.end() || !has_ended(file)) return;
-  guard::clear_row(pages.accounts(), ended->row, true);
-  close(ended->file);
-  programs_.erase(ended);
+  if (file == socket_)
+    let_in(pages);
+  else if (std::ranges::find(programs_, file, &Program::file) != programs_.end())
+    let_out_the_ended(pages);
 }
 
 }  // namespace tessera::device::sharing

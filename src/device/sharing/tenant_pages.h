@@ -34,6 +34,9 @@ class TenantPages {
   /// Wakes whoever waits at the gate when it changes.
   void set_gate(unsigned slot, guard::Gate gate);
 
+  /// The node still looks after the gates. `now` is CLOCK_MONOTONIC.
+  void note_look(std::uint64_t now_ns) { limits_->looked_ns = now_ns; }
+
   const guard::Limits& limits() const { return *limits_; }
   guard::Accounts& accounts() const { return *accounts_; }
   /// For handing them over: limits, accounts.

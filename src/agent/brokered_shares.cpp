@@ -1,0 +1,233 @@
+#include "agent/brokered_shares.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <unistd.h>
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "guard/gpu_key.h"
+#include "guard/ledger.h"
+
+namespace tessera::agent {
+namespace {
+
+using base::MiB;
+using fleet::LeaseId;
+
+constexpr std::uint64_t kBytesOfMiB = 1 << 20;
+
+constexpr std::string_view kPrefix = "lease-";
+
+std::string name_of(LeaseId lease) {
+  return std::string(kPrefix) + std::to_string(lease.value());
+}
+
+/// Of a name that name_of() made; none of an empty one.
+LeaseId lease_in(const std::string& name) {
+  std::uint64_t number = 0;
+  if (name.size() > kPrefix.size())
+    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number);
+  return LeaseId(number);
+}
+
+/// 0: that is no UUID of a GPU.
+std::uint64_t key_of(const std::string& uuid) {
+  guard::cuda::Uuid parsed{};
+  return guard::parse_uuid(uuid.c_str(), parsed) ? guard::key_of_uuid(parsed) : 0;
+}
+
+std::uint64_t bytes_left(MiB memory, MiB outside) {
+  return static_cast<std::uint64_t>(std::max(memory - outside, MiB(0)).count()) * kBytesOfMiB;
+}
+
+/// A line for each program: lease, identity. What is no such line is left out; so is who has ended.
+std::map<std::uint64_t, LeaseId> read_programs(const std::string& file) {
+  std::map<std::uint64_t, LeaseId> programs;
+  std::ifstream lines(file);
+  std::uint64_t lease = 0, identity = 0;
+  while (lines >> lease >> identity)
+    if (lease != 0 && identity != 0 && guard::identity_of(guard::pid_of(identity)) == identity)
+      programs.emplace(identity, LeaseId(lease));
+  return programs;
+}
+
+/// A folder that somebody else has, or can write to, could show programs limits of his own.
+base::Result<void> check_owner(const std::filesystem::path& folder) {
+  struct stat status {};
+  const bool found = lstat(folder.c_str(), &status) == 0;
+  const bool ours = found && (status.st_uid == geteuid() || status.st_uid == 0);
+  // What a link leads to was chosen by its owner; its own mode says nothing.
+  const bool closed = S_ISLNK(status.st_mode) || (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  if (ours && closed) return {};
+  return base::fail(base::Reason::kUnavailable,
+                    ours ? "others may write to it" : "it is another user's", folder.string(),
+                    "name a folder for shares that is yours alone");
+}
+
+/// Others than its owner may look for sockets in it.
+base::Result<void> make_folder(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  for (const auto& each : {folder.parent_path(), folder}) {
+    std::error_code error;
+    if (fs::create_directories(each, error) && !error)
+      fs::permissions(each,
+                      fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
+                          fs::perms::others_read | fs::perms::others_exec,
+                      error);
+    if (error)
+      return base::fail(base::Reason::kUnavailable, "cannot make it: " + error.message(),
+                        each.string(), "name a folder for shares that can be written to");
+    if (auto safe = check_owner(each); !safe) return safe;
+  }
+  return {};
+}
+
+}  // namespace
+
+BrokeredShares::BrokeredShares(std::string folder, std::optional<gid_t> group)
+    : folder_(std::move(folder)),
+      group_(group),
+      before_(check_owner(folder_) ? read_programs(folder_ + "/programs")
+                                   : std::map<std::uint64_t, LeaseId>()) {}
+
+/// The sockets first: whoever has the folder next may have one of the same name.
+BrokeredShares::~BrokeredShares() {
+  for (const auto& [lease, tenant] : kept_) broker_.remove(name_of(lease));
+  if (lock_ >= 0) close(lock_);
+}
+
+/// Where it cannot be written nothing is lost while this agent runs.
+void BrokeredShares::remember_programs() {
+  std::string text;
+  const auto add = [&](LeaseId lease, std::uint64_t identity) {
+    text += std::to_string(lease.value()) + " " + std::to_string(identity) + "\n";
+  };
+  for (const auto& [identity, lease] : before_)
+    if (guard::identity_of(guard::pid_of(identity)) == identity) add(lease, identity);
+  for (const auto& [name, pids] : broker_.programs())
+    for (const auto pid : pids)
+      if (const auto identity = guard::identity_of(pid);
+          identity != 0 && !before_.contains(identity))
+        add(lease_in(name), identity);
+  if (text == remembered_ || lock_ < 0) return;
+  const auto file = folder_ + "/programs";
+  std::ofstream(file + ".new", std::ios::trunc) << text;
+  std::error_code error;
+  std::filesystem::rename(file + ".new", file, error);
+  if (!error) remembered_ = std::move(text);
+}
+
+std::string BrokeredShares::socket_of(const std::string& folder, LeaseId lease) {
+  return folder + "/" + name_of(lease);
+}
+
+std::map<LeaseId, BrokeredShares::Tenant> BrokeredShares::wanted(
+    const std::vector<GuardedShare>& shares) const {
+  std::map<LeaseId, Tenant> tenants;
+  for (const auto& share : shares) {
+    auto& tenant = tenants[share.lease];
+    auto& gpu = tenant.gpus[share.gpu];
+    // Two shares of one GPU are one account: the processes are the same, the memory adds up.
+    const bool again = gpu.memory != MiB(0);
+    gpu.memory += share.memory;
+    tenant.weight = std::max({tenant.weight, 1U,
+                              static_cast<std::uint32_t>(
+                                  std::clamp<std::int64_t>(share.compute.count(), 1, 1'000'000))});
+    if (again) continue;
+    // The driver was asked a while ago: who has ended since has neither a row nor memory.
+    for (const auto& process : share.processes)
+      if (!broker_.knows(name_of(share.lease), process.pid) && guard::identity_of(process.pid) != 0)
+        gpu.outside += process.memory;
+  }
+  return tenants;
+}
+
+/// The lock goes with the process, however that ends.
+base::Result<void> BrokeredShares::take_folder() {
+  if (auto made = make_folder(folder_); !made || lock_ >= 0) return made;
+  const auto file = folder_ + "/lock";
+  lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock_ >= 0 && flock(lock_, LOCK_EX | LOCK_NB) == 0) return {};
+  const bool taken = lock_ >= 0;
+  if (taken) close(lock_);
+  lock_ = -1;
+  return base::fail(base::Reason::kUnavailable,
+                    taken ? "another agent keeps shares in this folder" : "cannot make it", file,
+                    "stop that agent, or name another folder with --shares");
+}
+
+base::Result<void> BrokeredShares::add(LeaseId lease, const Tenant& tenant) {
+  if (auto taken = take_folder(); !taken) return taken;
+  device::sharing::Tenant asked{
+      .socket = socket_of(folder_, lease), .group = group_, .terms = {.weight = tenant.weight}};
+  for (const auto& [uuid, gpu] : tenant.gpus) {
+    const auto key = key_of(uuid);
+    if (key == 0)
+      return base::fail(base::Reason::kUnavailable, "that is no UUID of a GPU", uuid,
+                        "see what the driver calls it");
+    asked.gpus.push_back({key, bytes_left(gpu.memory, gpu.outside)});
+  }
+  return broker_.add(name_of(lease), asked);
+}
+
+void BrokeredShares::change(LeaseId lease, Tenant& had, const Tenant& wants) {
+  if (had.weight != wants.weight) broker_.change(name_of(lease), {.weight = wants.weight});
+  for (const auto& [uuid, gpu] : wants.gpus)
+    if (had.gpus.at(uuid) != gpu)
+      broker_.limit_memory(name_of(lease), key_of(uuid), bytes_left(gpu.memory, gpu.outside));
+  had = wants;
+}
+
+std::map<LeaseId, std::string> BrokeredShares::keep(const std::vector<GuardedShare>& shares) {
+  auto wants = wanted(shares);
+  std::map<LeaseId, std::string> trouble;
+  const std::scoped_lock lock(mutex_);
+  // A lease that is on other GPUs now begins anew: its programs there are others.
+  std::erase_if(kept_, [&](const auto& entry) {
+    const auto found = wants.find(entry.first);
+    const bool stays = found != wants.end() && std::ranges::equal(
+                                                   entry.second.gpus, found->second.gpus, {},
+                                                   [](const auto& gpu) { return gpu.first; },
+                                                   [](const auto& gpu) { return gpu.first; });
+    if (!stays) broker_.remove(name_of(entry.first));
+    return !stays;
+  });
+  for (auto& [lease, tenant] : wants) {
+    if (const auto found = kept_.find(lease); found != kept_.end()) {
+      change(lease, found->second, tenant);
+    } else if (const auto added = add(lease, tenant); added) {
+      kept_.emplace(lease, std::move(tenant));
+    } else {
+      trouble[lease] = "the guard cannot hold it to its share: " + base::to_string(added.error());
+    }
+  }
+  remember_programs();
+  return trouble;
+}
+
+std::vector<ShareUse> BrokeredShares::use() const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<ShareUse> uses;
+  for (const auto& [lease, tenant] : kept_)
+    for (const auto& [uuid, gpu] : tenant.gpus)
+      if (const auto use = broker_.use_of(name_of(lease), key_of(uuid)))
+        uses.push_back({lease, uuid, gpu.memory,
+                        MiB(static_cast<std::int64_t>(use->memory_bytes / kBytesOfMiB)),
+                        gpu.outside, use->programs, use->violations});
+  return uses;
+}
+
+LeaseId BrokeredShares::lease_of(std::uint32_t pid) const {
+  const auto lease = lease_in(broker_.tenant_of(pid));
+  if (lease.valid() || before_.empty()) return lease;
+  const auto found = before_.find(guard::identity_of(pid));
+  return found == before_.end() ? LeaseId() : found->second;
+}
+
+}  // namespace tessera::agent

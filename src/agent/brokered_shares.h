@@ -1,0 +1,73 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include <sys/types.h>
+
+#include "agent/share_keeper.h"
+#include "device/sharing/broker.h"
+
+/// Holds leases to their shares with the guard: one tenant of the broker for each lease, over all
+/// GPUs of this node that it shares. Its programs come to FOLDER/lease-N.
+///
+/// The memory of a lease's programs that have no row in its account (they were started under an
+/// agent that has ended since, or go around the guard) is taken off what the others may have. So
+/// an agent that is killed and started again gives nobody his share twice. Which programs those are
+/// is kept in FOLDER/programs, written with every tick that finds others.
+///
+/// One agent at a time keeps shares in a folder: two would take each other's sockets away.
+///
+/// The folder holds what programs believe their limits from: it belongs to this user or to root,
+/// and nobody else may write to it. Sockets are their owner's and root's; with a group, its
+/// members'.
+///
+/// Owns the broker. Threads: keep() on the agent's, all else on any.
+namespace tessera::agent {
+
+class BrokeredShares : public ShareKeeper {
+ public:
+  /// The folder is made when the first lease comes.
+  explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {});
+  ~BrokeredShares() override;
+  BrokeredShares(const BrokeredShares&) = delete;
+  BrokeredShares& operator=(const BrokeredShares&) = delete;
+
+  std::map<fleet::LeaseId, std::string> keep(const std::vector<GuardedShare>& shares) override;
+
+  std::vector<ShareUse> use() const override;
+  fleet::LeaseId lease_of(std::uint32_t pid) const override;
+
+  /// Where programs of a lease find their limits.
+  static std::string socket_of(const std::string& folder, fleet::LeaseId lease);
+
+ private:
+  struct Gpu {
+    base::MiB memory, outside;
+    friend bool operator==(const Gpu&, const Gpu&) = default;
+  };
+  struct Tenant {
+    std::map<std::string, Gpu> gpus;  ///< by UUID
+    std::uint32_t weight = 0;
+  };
+
+  std::map<fleet::LeaseId, Tenant> wanted(const std::vector<GuardedShare>& shares) const;
+  base::Result<void> take_folder();
+  base::Result<void> add(fleet::LeaseId lease, const Tenant& tenant);
+  void change(fleet::LeaseId lease, Tenant& had, const Tenant& wants);
+  void remember_programs();
+
+  const std::string folder_;
+  const std::optional<gid_t> group_;
+  /// Of an agent before this one, by guard::identity_of().
+  const std::map<std::uint64_t, fleet::LeaseId> before_;
+  device::sharing::Broker broker_;
+  mutable std::mutex mutex_;
+  std::map<fleet::LeaseId, Tenant> kept_;
+  int lock_ = -1;           ///< FOLDER/lock, locked; -1 before the first lease
+  std::string remembered_;  ///< what is in FOLDER/programs
+};
+
+}  // namespace tessera::agent

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Two leases on one time-sliced GPU, each held to its memory: control plane, agent, `tessera run` and
+the guard, over stand-ins for NVML and the CUDA driver that share one pretended machine.
+
+    shares_test.py BINARY
+"""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.request
+
+import guard_test
+import nvml_test
+from nvml_test import OnTheMachine, eventually, fakes
+from run_test import has_control_groups
+
+HOLD = guard_test.PROGRAM + """
+begin()
+print(*info(), allocate(int(os.environ["MIB"])), allocate(int(os.environ["MIB"])), flush=True)
+sys.stdin.read()
+"""
+
+
+class Shares(OnTheMachine):
+    def setUp(self):
+        # The stand-in CUDA driver shows every GPU to everybody: there is one.
+        folder = tempfile.TemporaryDirectory(prefix="tessera-shares-")
+        self.addCleanup(folder.cleanup)
+        self.machine = nvml_test.Machine(folder.name, self.LATENCY, gpus=1)
+        self.server = nvml_test.Server(folder.name, self.machine)
+        self.metrics = nvml_test.free_port()
+        self.server.options = ["--metrics", f"127.0.0.1:{self.metrics}", "--use-every", "1s"]
+        self.addCleanup(self.server.kill)
+        self.server.start()
+
+    def lease(self, memory):
+        asked = self.server.call("POST", "/v1/requests", {"spec": {
+            "team": "everyone", "memory": memory, "isolation": "limited", "compute": 20,
+            "duration": "8h"}})
+        name = asked["metadata"]["name"]
+        self.assertTrue(eventually(lambda: self.server.status(name)["state"] == "active"),
+                        self.server.status(name))
+        return self.server.status(name)["lease"]
+
+    def start(self, lease, mib, *options):
+        """A program that tells its figures, and whether it got so much memory once and twice."""
+        run = subprocess.Popen(
+            [nvml_test.BINARY, "--context", os.path.join(self.server.data, "context.yaml"), "run",
+             "--shares", self.server.shares, "--driver", str(fakes() / "libcuda.so.1"), *options,
+             "--lease", lease, "--", sys.executable, "-c", HOLD],
+            env={**os.environ, "TESSERA_FAKE_GPUS": self.machine.state, "MIB": str(mib),
+                 "ASAN_OPTIONS": "detect_leaks=0",
+                 "LD_PRELOAD": os.environ.get("TESSERA_TEST_PRELOAD", "")},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, run)
+        return run
+
+    @staticmethod
+    def end(run):
+        if run.poll() is None:
+            run.stdin.close()
+            run.wait(timeout=30)
+        for file in (run.stdin, run.stdout, run.stderr):
+            file.close()
+
+    def said(self, run):
+        line = run.stdout.readline()
+        return [int(word) for word in line.split()] if line else run.stderr.read()
+
+    def test_two_leases_on_one_gpu_are_each_held_to_their_memory(self):
+        first, second = self.lease("10GiB"), self.lease("4GiB")
+        gpus = {lease["status"]["slices"][0]["gpu"] for lease in self.server.leases()}
+        self.assertEqual(len(gpus), 1, "they share one GPU")
+        one = self.start(first, 6 * 1024)
+        self.assertEqual(self.said(one), [10240, 10240, 0, 2])
+        other = self.start(second, 3 * 1024)
+        self.assertEqual(self.said(other), [4096, 4096, 0, 2])
+        # A second program of a lease shares with the first.
+        third = self.start(second, 1024)
+        self.assertEqual(self.said(third), [1024, 4096, 0, 2])
+        self.end(other)
+        again = self.start(second, 1536)
+        self.assertEqual(self.said(again), [3072, 4096, 0, 0])
+
+    def test_what_a_killed_program_had_is_free_again(self):
+        lease = self.lease("4GiB")
+        run = self.start(lease, 3 * 1024)
+        self.assertEqual(self.said(run)[2:], [0, 2])
+        run.send_signal(signal.SIGTERM)
+        run.wait(timeout=30)
+        self.assertEqual(self.said(self.start(lease, 3 * 1024)), [4096, 4096, 0, 2])
+
+    def test_what_it_has_of_the_gpu_is_told_of_each_lease(self):
+        one, other = self.lease("4GiB"), self.lease("2GiB")
+        self.assertEqual(self.said(self.start(one, 1024)), [4096, 4096, 0, 0])
+
+        def told():
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics",
+                                        timeout=5) as answer:
+                text = answer.read().decode()
+            return {(name, lease): float(value) for name, lease, value in re.findall(
+                r'^tessera_share_(\w+)\{.*lease="([^"]+)".*\} (.+)$', text, re.MULTILINE)}
+        figures = told()
+        self.assertEqual(figures["memory_limit_bytes", one], 4 << 30)
+        self.assertEqual(figures["memory_charged_bytes", one], 2 << 30)
+        self.assertEqual(figures["programs", one], 1)
+        self.assertEqual(figures["memory_limit_bytes", other], 2 << 30)
+        self.assertEqual(figures["programs", other], 0)
+
+        def counted(lease):
+            use = self.server.call("GET", "/v1/leases/" + lease)["status"].get("use") or {}
+            return use.get("memoryMibSeconds", 0)
+        self.assertTrue(eventually(lambda: counted(one) >= 2048, 30))
+        self.assertEqual(counted(other), 0)
+
+    @unittest.skipUnless(has_control_groups(), "no control groups of version 2 to write to")
+    def test_what_outlives_its_agent_is_taken_off_the_rest(self):
+        lease = self.lease("4GiB")
+        socket = next(pathlib.Path(self.server.shares).glob("*/" + lease))
+        outlives = self.start(lease, 1024)
+        self.assertEqual(self.said(outlives), [4096, 4096, 0, 0])
+        self.server.kill()
+        self.server.start()
+
+        def has_less():
+            run = self.start(lease, 1)
+            _, total, *_ = self.said(run)
+            self.end(run)
+            # It, and the context that the driver made for it.
+            return 1024 < total <= 4096 - 2 * 1024
+        self.assertTrue(eventually(lambda: socket.is_socket() and has_less()))
+        self.end(outlives)
+        self.assertTrue(eventually(lambda: self.said(self.start(lease, 1))[1] == 4096))
+
+    def test_a_lease_that_nobody_holds_to_its_share_is_not_run_on(self):
+        lease = self.lease("4GiB")
+        run = self.start(lease, 1, "--node", "elsewhere")
+        self.assertIn("this machine is elsewhere", self.said(run))
+        socket = next(pathlib.Path(self.server.shares).glob("*/" + lease))
+        self.server.kill()
+        self.server.start()
+        self.assertTrue(eventually(socket.is_socket))
+        socket.unlink()
+        refused = self.start(lease, 1)
+        self.assertIn("keep within their shares", self.said(refused))
+
+    def test_a_lease_that_ends_is_held_no_more(self):
+        lease = self.lease("4GiB")
+        socket = next(pathlib.Path(self.server.shares).glob("*/" + lease))
+        self.server.release(lease)
+        self.assertTrue(eventually(lambda: self.ended(lease)))
+        self.assertTrue(eventually(lambda: not socket.exists()))
+
+
+if __name__ == "__main__":
+    nvml_test.BINARY = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=1)
