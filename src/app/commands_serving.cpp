@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include <fmt/core.h>
+#include <spdlog/spdlog.h>
 
 #include "agent/agent.h"
 #include "agent/runner.h"
@@ -15,7 +16,9 @@
 #include "app/simulated_nodes.h"
 #include "app/terminal.h"
 #include "client/agent_transport.h"
+#include "client/join.h"
 #include "device/simulated/driver.h"
+#include "tls/identity.h"
 
 namespace tessera::app {
 namespace {
@@ -24,6 +27,9 @@ struct ServeOptions {
   std::string fleet;
   std::string data = "tessera-data";
   std::string listen = "127.0.0.1:8787";
+  bool tls = false;
+  std::vector<std::string> tls_names;
+  std::string agent_certificates = "30d";
   bool simulate = false;  ///< run a simulated machine and an agent for every node
   NvmlChoice nvml;        ///< with a library: this machine's GPUs instead of simulated ones
 };
@@ -82,6 +88,9 @@ void greet(ControlPlane& plane) {
       context.server.url(), context.token, path_line(),
       std::filesystem::absolute(plane.context_path()).lexically_normal().string(),
       plane.engine().read(first_steps));
+  if (const auto* authority = plane.authority())
+    fmt::print("\nCA certificate  {}\nits pin         {}\n", authority->certificate_path(),
+               authority->pin());
   std::fflush(stdout);
 }
 
@@ -105,8 +114,9 @@ base::Result<void> add_machine(ControlPlane& plane, NvmlNode& machine,
 base::Result<void> start_machine(ControlPlane& plane, NvmlNode& machine) {
   auto token = plane.agent_token(machine.name());
   if (!token) return std::unexpected(token.error());
-  if (auto started = machine.start({plane.context().server, std::move(*token)}); !started)
-    return started;
+  auto context = plane.context();
+  context.token = std::move(*token);
+  if (auto started = machine.start(context); !started) return started;
   fmt::print("node {}: {}\n", machine.name(), machine.summary());
   return {};
 }
@@ -117,7 +127,12 @@ int serve(const ServeOptions& options) {
     print_error(error);
     return kRefused;
   };
-  ControlPlaneOptions plane_options{.data = options.data};
+  ControlPlaneOptions plane_options{
+      .data = options.data,
+      .tls = options.tls,
+      .tls_names = options.tls_names,
+      .agent_certificates = options.agent_certificates,
+      .agents_inside = options.simulate || !options.nvml.library.empty()};
   if (auto listen = parse_listen(options.listen, plane_options); !listen)
     return refuse(listen.error());
   const auto catalog = std::make_shared<const catalog::Catalog>(catalog::Catalog::built_in());
@@ -166,6 +181,20 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
       .add_option("--listen", options.listen,
                   "Address and port, port 0 takes any (default: 127.0.0.1:8787)")
       ->type_name("ADDRESS:PORT");
+  auto* tls =
+      command.add_flag("--tls", options.tls,
+                       "Serve https, with a small CA of its own that is made at the first start");
+  command
+      .add_option(
+          "--tls-name", options.tls_names,
+          "A host name or address that clients connect to, beside --listen; may be repeated")
+      ->needs(tls)
+      ->type_name("NAME");
+  command
+      .add_option("--agent-certificates", options.agent_certificates,
+                  "How long the certificate of an agent that joins holds (default: 30d)")
+      ->needs(tls)
+      ->type_name("TIME");
 }
 
 void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {
@@ -200,6 +229,7 @@ void add_nvml_options(CLI::App& command, NvmlChoice& nvml) {
 
 struct AgentCommand {
   std::string node;
+  std::string join;  ///< a join token, or the path of a file that holds one
   std::string model;
   int gpus = 8;
   NvmlChoice nvml{.data = "tessera-agent"};
@@ -251,18 +281,70 @@ int run_simulated_agent(const AgentCommand& options, client::Context context) {
   return kDone;
 }
 
-int run_agent(Program& program, const AgentCommand& options) {
+/// The context of an agent that has joined, now or before. A token that was used does no harm: it
+/// stands in the service's configuration for as long as somebody forgets it there.
+base::Result<client::Context> joined_context(const AgentCommand& options) {
+  const auto path = client::joined_context_path(options.nvml.data);
+  if (auto known = client::read_context(path)) {
+    const auto identity = tls::read_identity(known->identity);
+    if (identity && tls::end_of(*identity->certificate) > SystemClock().now()) return known;
+  }
+  auto text = options.join;
+  if (text.empty())
+    return base::fail(
+        base::Reason::kUnauthenticated, "this agent's certificate has ended", path,
+        "join again: `tessera token NAME --node NODE --join` makes what --join takes");
+  if (text.find(',') == text.npos) {
+    auto read = read_file(text);
+    if (!read) return std::unexpected(read.error());
+    text = std::move(*read);
+  }
+  const auto token = client::parse_join_token(text);
+  if (!token) return std::unexpected(token.error());
+  return client::join(*token, options.nvml.data);
+}
+
+/// An agent that has joined is the node that its certificate names.
+base::Result<void> name_node(AgentCommand& options, const client::Context& context) {
+  if (!context.identity.empty()) {
+    const auto identity = tls::read_identity(context.identity);
+    if (!identity) return std::unexpected(identity.error());
+    if (!options.node.empty() && options.node != identity->node())
+      return base::fail(base::Reason::kConflict,
+                        "this agent has joined as node \"" + identity->node() + "\"", "--node",
+                        "leave the option out");
+    options.node = identity->node();
+  }
+  if (!options.node.empty()) return {};
+  return base::fail(base::Reason::kInvalidDocument, "which node this is, nothing says", "--node",
+                    "name it, or join with --join");
+}
+
+int run_agent(Program& program, AgentCommand options) {
   if (options.model.empty() && options.nvml.library.empty()) {
     print_error({base::Reason::kInvalidDocument, "an agent needs GPUs", "agent",
                  "name the driver's library with --nvml libnvidia-ml.so.1, or a model with "
                  "--simulate"});
     return kUsage;
   }
-  auto context = client::read_context(program.context_file);
+  const bool joins = !options.join.empty() ||
+                     std::filesystem::exists(client::joined_context_path(options.nvml.data));
+  auto context = joins ? joined_context(options) : client::read_context(program.context_file);
   if (!context) {
     print_error(context.error());
     return kRefused;
   }
+  if (auto named = name_node(options, *context); !named) {
+    print_error(named.error());
+    return kRefused;
+  }
+  hold_signals();  // before the first thread
+  const SystemClock clock;
+  std::unique_ptr<client::Renewer> renewer;
+  if (!context->identity.empty())
+    renewer = std::make_unique<client::Renewer>(*context, clock, [](const base::Error& error) {
+      spdlog::warn("the certificate could not be renewed: {}", base::to_string(error));
+    });
   return options.model.empty() ? run_nvml_agent(options, *context)
                                : run_simulated_agent(options, std::move(*context));
 }
@@ -288,11 +370,18 @@ void add_serving_commands(Program& program) {
 
   const auto agent_options = std::make_shared<AgentCommand>();
   auto* agent = program.cli.add_subcommand(
-      "agent", "Run the agent of one node; --context names its server and token");
+      "agent", "Run the agent of one node; --join or --context say of which control plane it is");
   agent->group(kRunning);
-  agent->add_option("--node", agent_options->node, "Name of the node")
-      ->required()
+  agent
+      ->add_option("--node", agent_options->node,
+                   "Name of the node (default: the one that it has joined as)")
       ->type_name("NAME");
+  agent
+      ->add_option("--join", agent_options->join,
+                   "What `tessera token NAME --node NODE --join` printed, or a file with it; used "
+                   "until the agent has a certificate in --data")
+      ->envname("TESSERA_JOIN")
+      ->type_name("TOKEN|FILE");
   add_nvml_options(*agent, agent_options->nvml);
   agent
       ->add_option("--data", agent_options->nvml.data,

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include "console/embedded.h"
@@ -25,6 +26,29 @@ std::vector<gateway::StaticFile> console_files() {
   std::vector<gateway::StaticFile> files;
   for (const auto& file : console::console_files()) files.push_back({file.path, file.bytes});
   return files;
+}
+
+/// Where this machine reaches itself: an address that stands for all of them is none to connect to.
+std::string own_address(const std::string& address) {
+  in_addr v4{};
+  in6_addr v6{};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1 && v4.s_addr == htonl(INADDR_ANY))
+    return "127.0.0.1";
+  if (inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6)) return "::1";
+  return address;
+}
+
+/// What the server's certificate is for.
+base::Result<std::vector<std::string>> certified_names(const ControlPlaneOptions& options) {
+  auto names = options.tls_names;
+  const auto own = own_address(options.address);
+  if (own != options.address && names.empty())
+    return fail(Reason::kInvalidDocument,
+                "who listens on every address does not know by which one others connect",
+                "--tls-name", "name it, e.g. --tls-name fleet.example.org or --tls-name 10.0.0.7");
+  names.push_back(own);
+  if (own != options.address) names.emplace_back("localhost");
+  return names;
 }
 
 base::Result<void> make_folder(const std::string& path) {
@@ -75,8 +99,25 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
                                         gateway::ApiOptions{.version = TESSERA_VERSION,
                                                             .console = console_files(),
                                                             .solver = solver::make_coin_solver});
+  if (options_.tls) {
+    auto names = certified_names(options_);
+    if (!names) return std::unexpected(names.error());
+    const auto agents = base::parse_duration(options_.agent_certificates);
+    if (!agents || *agents < std::chrono::seconds(3))
+      return fail(Reason::kInvalidQuantity,
+                  "\"" + options_.agent_certificates + "\" is not a time of 3s or more",
+                  "--agent-certificates", "write it as 30d or 12h");
+    auto authority = tls::Authority::open(
+        {.folder = options_.data + "/tls", .names = std::move(*names), .agent_lifetime = *agents},
+        clock_);
+    if (!authority) return std::unexpected(authority.error());
+    authority_ = std::move(*authority);
+    context_.trust.pin = authority_->pin();
+    api_->admit_agents(authority_, !options_.agents_inside);
+  }
   auto server = gateway::HttpServer::start(
-      {.address = options_.address, .port = options_.port}, [this](const auto& exchange) {
+      {.address = options_.address, .port = options_.port, .tls = authority_},
+      [this](const auto& exchange) {
         if (open_)
           api_->handle(exchange);
         else
@@ -86,7 +127,7 @@ base::Result<void> ControlPlane::serve(std::shared_ptr<const catalog::Catalog> c
   if (!server) return std::unexpected(server.error());
   server_ = std::move(*server);
   api_->metrics().set_server([server = server_.get()] { return server->counts(); });
-  context_.server = {options_.address, server_->port()};
+  context_.server = {own_address(options_.address), server_->port(), options_.tls};
   return {};
 }
 
@@ -136,7 +177,7 @@ base::Result<std::string> ControlPlane::agent_token(const std::string& node) {
   auto token =
       make_token({.name = "agent-" + node, .role = tenancy::Role::kAgent, .subject = node});
   if (!token) return token;
-  if (auto kept = client::write_context(path, {context_.server, *token}); !kept)
+  if (auto kept = client::write_context(path, {context_.server, *token, context_.trust}); !kept)
     return std::unexpected(kept.error());
   return token;
 }

@@ -12,6 +12,7 @@
 #include "gateway/http_server.h"
 #include "journal/sqlite_journal.h"
 #include "service/engine.h"
+#include "tls/authority.h"
 #include "wire/document.h"
 
 namespace tessera::app {
@@ -39,9 +40,13 @@ class SteadyClock final : public base::Clock {
 };
 
 struct ControlPlaneOptions {
-  std::string data;                   ///< folder of the journal and of context.yaml
-  std::string address = "127.0.0.1";  ///< numeric
-  std::uint16_t port = 8787;          ///< 0: any
+  std::string data;                        ///< folder of the journal and of context.yaml
+  std::string address = "127.0.0.1";       ///< numeric
+  std::uint16_t port = 8787;               ///< 0: any
+  bool tls = false;                        ///< https, with a CA of our own in the data folder
+  std::vector<std::string> tls_names;      ///< that clients connect to, beside the address
+  std::string agent_certificates = "30d";  ///< how long an agent's certificate holds
+  bool agents_inside = false;  ///< agents of this process come with a token, over https too
 };
 
 /// A running control plane: journal, engine, API and console, wired together.
@@ -64,6 +69,8 @@ class ControlPlane {
 
   service::Engine& engine() { return *engine_; }
   const client::Context& context() const { return context_; }
+  /// Null: plain HTTP.
+  const tls::Authority* authority() const { return authority_.get(); }
   std::string context_path() const { return options_.data + "/context.yaml"; }
 
  private:
@@ -76,6 +83,7 @@ class ControlPlane {
   SystemClock clock_;
   std::unique_ptr<journal::SqliteJournal> journal_;
   std::unique_ptr<service::Engine> engine_;
+  std::shared_ptr<tls::Authority> authority_;
   std::unique_ptr<gateway::Api> api_;
   std::unique_ptr<gateway::HttpServer> server_;
   client::Context context_;

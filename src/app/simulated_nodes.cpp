@@ -88,7 +88,7 @@ void SimulatedNodes::adopt_new() {
       spdlog::warn("no token for the agent of {}: {}", one.name, base::to_string(token.error()));
       return;
     }
-    client::Context context{plane_.context().server, std::move(*token)};
+    client::Context context{plane_.context().server, std::move(*token), plane_.context().trust};
     nodes_.emplace(one.name, std::make_unique<Node>(one, catalog_, clock_, std::move(context)));
   }
 }

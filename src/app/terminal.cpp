@@ -63,10 +63,11 @@ void print_error(const base::Error& error) {
   const auto where = error.where.empty() ? "" : error.where + ": ";
   fmt::print(stderr, "error: {}{} ({})\n", where, error.what, base::to_string(error.reason));
   // The API's advice is for those who send headers; here the token comes from a context.
-  const std::string todo = error.reason == base::Reason::kUnauthenticated
-                               ? "the context's token is wrong or has expired: an admin makes "
-                                 "another with `tessera token`"
-                               : error.todo;
+  const bool by_token =
+      error.reason == base::Reason::kUnauthenticated && error.where == "Authorization";
+  const std::string todo = by_token ? "the context's token is wrong or has expired: an admin makes "
+                                      "another with `tessera token`"
+                                    : error.todo;
   if (!todo.empty()) fmt::print(stderr, "  {}\n", todo);
 }
 

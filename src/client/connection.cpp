@@ -5,9 +5,12 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <sys/stat.h>
 
+#include "tls/stream.h"
 #include "wire/problem.h"
 
 namespace tessera::client {
@@ -29,7 +32,7 @@ http::request<http::string_body> request_of(const Call& call, const Context& con
   request.version(11);
   request.set(http::field::host, context.server.host);
   request.set(http::field::user_agent, "tessera");
-  request.set(http::field::authorization, "Bearer " + context.token);
+  if (!context.token.empty()) request.set(http::field::authorization, "Bearer " + context.token);
   if (!call.body.empty()) request.set(http::field::content_type, "application/json");
   for (const auto& [name, value] : call.headers) request.set(name, value);
   request.body() = call.body;
@@ -37,13 +40,47 @@ http::request<http::string_body> request_of(const Call& call, const Context& con
   return request;
 }
 
+std::unexpected<base::Error> unreachable(const Server& server, const std::string& why) {
+  return fail(Reason::kUnavailable, "the control plane does not answer: " + why, server.url(),
+              "check that it runs and that the context names it");
+}
+
+/// Why no encrypted connection came about.
+std::unexpected<base::Error> distrusted(const Server& server, const SSL* ssl,
+                                        beast::error_code error) {
+  if (auto complaint = tls::ClientContext::complaint(ssl)) {
+    complaint->where = server.url();
+    return std::unexpected(std::move(*complaint));
+  }
+  const auto reason = ERR_GET_REASON(static_cast<unsigned long>(error.value()));
+  if (error.category() == asio::error::get_ssl_category() && reason == SSL_R_WRONG_VERSION_NUMBER)
+    return fail(Reason::kUnavailable, "it does not speak TLS there", server.url(),
+                "write http:// into the context, or start the control plane with --tls");
+  return unreachable(server, error.message());
+}
+
 }  // namespace
 
 /// The socket and its loop. Each operation is started asynchronously and the loop run until it is
-/// over, because only asynchronous operations of a tcp_stream know time limits.
+/// over, because only asynchronous operations of a tcp_stream know time limits, those of an
+/// encrypted one too.
 struct Connection::Impl {
+  /// Tells one version of a file from another that was renamed into its place.
+  struct FileMark {
+    ino_t number = 0;
+    std::int64_t changed = 0;
+    bool operator==(const FileMark&) const = default;
+  };
+  static FileMark mark_of(const std::string& path) {
+    struct stat status {};
+    if (path.empty() || ::stat(path.c_str(), &status) != 0) return {};
+    return {status.st_ino, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+  }
+
   asio::io_context loop;
-  std::optional<beast::tcp_stream> stream;
+  std::optional<tls::Stream> stream;
+  std::shared_ptr<tls::ClientContext> trust;  ///< made when https is first spoken, anew if stale
+  FileMark identity;                          ///< what `trust` was made with
   beast::flat_buffer buffer;
 
   /// Runs what was started; the stream's own timer ends it in time.
@@ -52,15 +89,49 @@ struct Connection::Impl {
     loop.run();
   }
 
-  beast::error_code open(const Server& server, base::Duration limit) {
+  void expires_after(base::Duration limit) { stream->next_layer().expires_after(limit); }
+
+  /// Whether our certificate was renewed since it was last shown.
+  bool stale(const Context& context) const {
+    return !context.identity.empty() && mark_of(context.identity) != identity;
+  }
+
+  base::Result<void> open(const Context& context, base::Duration limit) {
+    if (context.server.secure && (!trust || stale(context))) {
+      const auto mark = mark_of(context.identity);
+      auto made = tls::ClientContext::make(context.trust, context.identity);
+      if (!made) return std::unexpected(made.error());
+      trust = std::move(*made);
+      identity = mark;
+    }
+    const auto error = connect(context.server, limit);
+    if (!error) return {};
+    const auto why = stream && stream->tls()
+                         ? distrusted(context.server, stream->tls()->native_handle(), error)
+                         : unreachable(context.server, error.message());
+    stream.reset();
+    return why;
+  }
+
+  beast::error_code connect(const Server& server, base::Duration limit) {
     buffer.clear();
-    stream.emplace(loop);
+    // Keeps the trust alive with the context that is its member.
+    stream.emplace(
+        beast::tcp_stream(loop),
+        server.secure ? std::shared_ptr<asio::ssl::context>(trust, &trust->context()) : nullptr);
     beast::error_code result;
     asio::ip::tcp::resolver resolver(loop);
     const auto found = resolver.resolve(server.host, std::to_string(server.port), result);
     if (result) return result;
-    stream->expires_after(limit);
-    stream->async_connect(found, [&](beast::error_code error, const auto&) { result = error; });
+    expires_after(limit);
+    stream->next_layer().async_connect(
+        found, [&](beast::error_code error, const auto&) { result = error; });
+    run();
+    if (result || !stream->tls()) return result;
+    if (!tls::ClientContext::expect(stream->tls()->native_handle(), server.host))
+      return asio::error::invalid_argument;
+    stream->tls()->async_handshake(asio::ssl::stream_base::client,
+                                   [&](beast::error_code error) { result = error; });
     run();
     return result;
   }
@@ -103,7 +174,7 @@ struct Connection::Impl {
   /// One exchange on the open stream.
   base::Result<Answer> exchange(const http::request<http::string_body>& request,
                                 base::Duration limit, beast::error_code& error) {
-    stream->expires_after(limit);
+    expires_after(limit);
     http::response_parser<http::string_body> parser;
     parser.body_limit(kLargestAnswer);
     error = write(request);
@@ -121,11 +192,6 @@ struct Connection::Impl {
 
 namespace {
 
-std::unexpected<base::Error> unreachable(const Server& server, const std::string& why) {
-  return fail(Reason::kUnavailable, "the control plane does not answer: " + why, server.url(),
-              "check that it runs and that the context names it");
-}
-
 bool refused(const Answer& answer) {
   return answer.status >= 400;
 }
@@ -138,19 +204,19 @@ Connection::~Connection() = default;
 
 base::Result<Answer> Connection::send(const Call& call) {
   const auto request = request_of(call, context_);
+  if (impl_->stale(context_)) impl_->stream.reset();  // between two exchanges nothing is lost
   const bool reused = impl_->stream.has_value();
   beast::error_code error;
   if (reused) {
     auto answer = impl_->exchange(request, call.limit, error);
     // The server may have closed an idle connection; anything else is the caller's to know.
-    const bool stale = error == http::error::end_of_stream ||
-                       error == asio::error::connection_reset || error == asio::error::broken_pipe;
+    const bool stale =
+        error == http::error::end_of_stream || error == asio::error::connection_reset ||
+        error == asio::error::broken_pipe || error == asio::ssl::error::stream_truncated;
     if (answer || !stale) return answer ? answer : unreachable(context_.server, error.message());
   }
-  if (const auto failed = impl_->open(context_.server, call.limit)) {
-    impl_->stream.reset();
-    return unreachable(context_.server, failed.message());
-  }
+  if (auto opened = impl_->open(context_, call.limit); !opened)
+    return std::unexpected(opened.error());
   auto answer = impl_->exchange(request, call.limit, error);
   if (!answer) return unreachable(context_.server, error.message());
   return answer;
@@ -203,13 +269,12 @@ class EventCutter {
 
 base::Result<void> Connection::follow(const std::string& target, base::Duration silence,
                                       const std::function<bool(const Event&)>& on_event) {
-  if (const auto failed = impl_->open(context_.server, silence))
-    return unreachable(context_.server, failed.message());
+  if (auto opened = impl_->open(context_, silence); !opened) return std::unexpected(opened.error());
   Call call{.target = target, .limit = silence};
   call.headers.emplace_back("Accept", "text/event-stream");
   http::response_parser<http::string_body> parser;
   parser.body_limit(boost::none);
-  impl_->stream->expires_after(silence);
+  impl_->expires_after(silence);
   auto error = impl_->write(request_of(call, context_));
   if (!error) error = impl_->read_header(parser);
   if (!error && parser.get().result_int() >= 400) {
@@ -220,7 +285,7 @@ base::Result<void> Connection::follow(const std::string& target, base::Duration 
   }
   EventCutter cutter;
   while (!error && !parser.is_done()) {
-    impl_->stream->expires_after(silence);
+    impl_->expires_after(silence);
     error = impl_->read_some(parser);
     cutter.add(parser.get().body());
     parser.get().body().clear();

@@ -21,22 +21,26 @@ using base::Reason;
 std::unexpected<base::Error> bad_server(std::string_view url) {
   return fail(Reason::kInvalidDocument,
               "\"" + std::string(url.substr(0, 200)) + "\" is not the address of a server",
-              "server", "write it as http://HOST:PORT");
+              "server", "write it as http://HOST:PORT or https://HOST:PORT");
 }
 
 }  // namespace
 
 std::string Server::url() const {
   const bool v6 = host.find(':') != std::string::npos;
-  return "http://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  return (secure ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" +
+         std::to_string(port);
 }
 
 base::Result<Server> parse_server(std::string_view url) {
-  constexpr std::string_view kScheme = "http://";
-  if (!url.starts_with(kScheme)) return bad_server(url);
-  std::string_view rest = url.substr(kScheme.size());
-  if (rest.ends_with('/')) rest.remove_suffix(1);
+  constexpr std::string_view kPlain = "http://";
+  constexpr std::string_view kSecure = "https://";
   Server server;
+  server.secure = url.starts_with(kSecure);
+  if (!server.secure && !url.starts_with(kPlain)) return bad_server(url);
+  if (server.secure) server.port = 443;
+  std::string_view rest = url.substr((server.secure ? kSecure : kPlain).size());
+  if (rest.ends_with('/')) rest.remove_suffix(1);
   std::string_view port;
   if (rest.starts_with('[')) {
     const auto end = rest.find(']');
@@ -73,9 +77,15 @@ base::Result<Context> read_context(const std::string& path) {
   std::string url;
   Context context;
   fields.text("server", url, wire::Presence::kRequired);
-  fields.text("token", context.token, wire::Presence::kRequired);
+  fields.text("token", context.token);
+  fields.text("identity", context.identity);
+  fields.text("ca", context.trust.ca);
+  fields.text("pin", context.trust.pin);
   fields.finish();
   if (!decoder.ok()) return decoder.error();
+  if (context.token.empty() && context.identity.empty())
+    return fail(Reason::kInvalidDocument, "it does not say who we are", path,
+                "add the `token:` that `tessera token` printed");
   auto server = parse_server(url);
   if (!server) return fail(server.error().reason, server.error().what, path, server.error().todo);
   context.server = std::move(*server);
@@ -83,7 +93,12 @@ base::Result<Context> read_context(const std::string& path) {
 }
 
 base::Result<void> write_context(const std::string& path, const Context& context) {
-  const auto text = wire::to_yaml({{"server", context.server.url()}, {"token", context.token}});
+  wire::Json object{{"server", context.server.url()}};
+  if (!context.token.empty()) object["token"] = context.token;
+  if (!context.identity.empty()) object["identity"] = context.identity;
+  if (!context.trust.ca.empty()) object["ca"] = context.trust.ca;
+  if (!context.trust.pin.empty()) object["pin"] = context.trust.pin;
+  const auto text = wire::to_yaml(object);
   const auto fresh = path + ".new";
   const auto problem = [&](const char* verb) {
     return fail(Reason::kUnavailable, std::string("cannot ") + verb + ": " + std::strerror(errno),

@@ -14,8 +14,9 @@ TEST(Server, ReadsAddresses) {
   EXPECT_EQ(parse_server("http://127.0.0.1:8787")->url(), "http://127.0.0.1:8787");
   EXPECT_EQ(parse_server("http://[::1]:99/")->url(), "http://[::1]:99");
   EXPECT_EQ(parse_server("http://fleet.example")->port, 80);
-  for (const char* url : {"", "127.0.0.1", "https://x", "http://", "http://x:99999", "http://x:1y",
-                          "http://[::1", "http://a/b"})
+  EXPECT_EQ(parse_server("https://fleet.example")->url(), "https://fleet.example:443");
+  for (const char* url : {"", "127.0.0.1", "ftp://x", "http://", "https://", "http://x:99999",
+                          "http://x:1y", "http://[::1", "http://a/b"})
     EXPECT_FALSE(parse_server(url)) << url;
 }
 
@@ -26,11 +27,14 @@ class ContextFile : public testing::Test {
 };
 
 TEST_F(ContextFile, RoundTripsAndIsPrivate) {
-  ASSERT_TRUE(write_context(path_, {{"127.0.0.1", 8787}, "tsr_secret"}));
+  const tls::Trust trust{"/etc/tessera/ca.pem", "sha256:00"};
+  ASSERT_TRUE(write_context(path_, {{"127.0.0.1", 8787, true}, "tsr_secret", trust}));
   const auto read = read_context(path_);
   ASSERT_TRUE(read) << base::to_string(read.error());
   EXPECT_EQ(read->server.port, 8787);
   EXPECT_EQ(read->token, "tsr_secret");
+  EXPECT_TRUE(read->server.secure);
+  EXPECT_EQ(read->trust, trust);
   EXPECT_EQ(std::filesystem::status(path_).permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }

@@ -149,9 +149,7 @@ void Api::handle(const std::shared_ptr<Exchange>& plain) {
 void Api::call(std::shared_ptr<Call> call) {
   const Route& route = *call->route;
   if (route.access != Access::kAnyone) {
-    auto actor = engine_.read([&](const control::State& state) {
-      return authenticate(state, call->header("Authorization"), clock_.now());
-    });
+    auto actor = caller_of(call->request());
     if (!actor) {
       auto response = problem(actor.error());
       response.headers.add("WWW-Authenticate", "Bearer realm=\"tessera\"");
@@ -171,6 +169,21 @@ void Api::call(std::shared_ptr<Call> call) {
   if (!dry_run) return call->refuse(dry_run.error());
   call->dry_run = *dry_run;
   (this->*route.handler)(call);
+}
+
+base::Result<tenancy::Actor> Api::caller_of(const HttpRequest& request) const {
+  auto actor = engine_.read([&](const control::State& state) {
+    return request.certificate
+               ? authenticate(state, *request.certificate, clock_.now())
+               : authenticate(state, request.headers.find("Authorization"), clock_.now());
+  });
+  const bool by_token = actor && actor->role == tenancy::Role::kAgent && !request.certificate;
+  if (by_token && certificates_required_)
+    return base::fail(Reason::kUnauthenticated, "an agent's token alone is not believed here",
+                      "agent",
+                      "let the agent join: `tessera token NAME --node NODE --join` makes what "
+                      "`tessera agent --join` takes");
+  return actor;
 }
 
 void Api::write(const CallPtr& call, control::Command command, Render render) {

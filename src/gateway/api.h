@@ -13,6 +13,7 @@
 #include "gateway/watch_hub.h"
 #include "service/engine.h"
 #include "service/plan_desk.h"
+#include "tls/authority.h"
 #include "wire/json.h"
 #include "wire/objects.h"
 
@@ -40,6 +41,10 @@ class Api {
   /// Ends watches and long polls, so that the server can stop at once.
   void stop();
 
+  /// Lets agents join with certificates of `authority`, and believes no others where that is
+  /// `required`. Before the first request.
+  void admit_agents(std::shared_ptr<tls::Authority> authority, bool required);
+
   Metrics& metrics() { return metrics_; }
 
   // The operations, named as in routes.cpp. api_objects.cpp:
@@ -66,6 +71,9 @@ class Api {
   void history(const CallPtr& call);
   void apply_plan(const CallPtr& call);
   void abort_plan(const CallPtr& call);
+  // api_join.cpp:
+  void join(const CallPtr& call);
+  void renew_certificate(const CallPtr& call);
   // api_system.cpp:
   void capacity(const CallPtr& call);
   void watch(const CallPtr& call);
@@ -91,6 +99,10 @@ class Api {
 
   void route(const std::shared_ptr<Exchange>& exchange, Target target);
   void call(std::shared_ptr<Call> call);
+  /// Replaces the key by which the agent of a node is known, and answers a join with `welcome`.
+  void admit(const CallPtr& call, tenancy::Token agent, HttpResponse welcome);
+  /// By the connection's certificate where there is one, else by the token that was sent.
+  base::Result<tenancy::Actor> caller_of(const HttpRequest& request) const;
   /// Asks the engine for one command, or rehearses it if the call is a dry run, and answers.
   void write(const CallPtr& call, control::Command command, Render render);
   void write(const CallPtr& call, control::Command command, Render render, Condition condition);
@@ -118,6 +130,8 @@ class Api {
   WatchHub watch_hub_;
   AgentDesk agent_desk_;
   service::PlanDesk plan_desk_;
+  std::shared_ptr<tls::Authority> authority_;  ///< null: nobody joins here
+  bool certificates_required_ = false;         ///< of agents
 };
 
 /// A parameter that is true or false; false where it is absent.
@@ -135,6 +149,9 @@ std::string etag_of(std::string_view representation);
 bool names_etag(std::string_view list, std::string_view etag);
 /// The JSON text of an answer: one line that ends with a newline.
 std::string text_of(const wire::Json& body);
+
+/// Where no certificates are made.
+base::Error nobody_joins();
 
 /// The name of the object that a call's address is about: "node-1", "node-1/3".
 std::string object_name(const Call& call);

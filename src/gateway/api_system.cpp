@@ -132,11 +132,13 @@ void Api::record_use(const CallPtr& call) {
 void Api::create_token(const CallPtr& call) {
   const auto wish = wire::decode_token_wish(call->request().body, {.bytes = options_.max_body});
   if (!wish) return call->refuse(wish.error());
-  const std::string secret = call->dry_run ? std::string() : new_secret();
+  if (wish->join && !authority_) return call->refuse(nobody_joins());
+  const std::string secret =
+      call->dry_run ? std::string() : new_secret(wish->join ? "tsj_" : "tsr_");
   tenancy::Token token{.name = wish->name,
                        .role = wish->role,
                        .subject = wish->subject,
-                       .digest = digest_of(secret),
+                       .digest = wish->join ? join_digest(secret) : digest_of(secret),
                        .expires = std::nullopt};
   if (wish->expires_in) token.expires = clock_.now() + *wish->expires_in;
   Condition condition;

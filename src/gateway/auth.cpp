@@ -26,6 +26,8 @@ std::string base64url(std::span<const unsigned char> bytes) {
   return text;
 }
 
+constexpr std::string_view kAgentKey = "key:";
+
 std::unexpected<base::Error> unknown(std::string what) {
   return base::fail(base::Reason::kUnauthenticated, std::move(what), "Authorization",
                     "send \"Authorization: Bearer TOKEN\"");
@@ -33,10 +35,10 @@ std::unexpected<base::Error> unknown(std::string what) {
 
 }  // namespace
 
-std::string new_secret() {
+std::string new_secret(std::string_view prefix) {
   std::array<unsigned char, 32> bytes{};
   CHECK(RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1);
-  return "tsr_" + base64url(bytes);
+  return std::string(prefix) + base64url(bytes);
 }
 
 std::string digest_of(std::string_view secret) {
@@ -50,6 +52,32 @@ std::string digest_of(std::string_view secret) {
     text += kDigits[digest[i] & 15];
   }
   return text;
+}
+
+std::string join_digest(std::string_view secret) {
+  return "join:" + digest_of(secret);
+}
+
+std::string agent_digest(std::string_view key) {
+  return std::string(kAgentKey) + std::string(key);
+}
+
+bool is_agent_digest(std::string_view digest) {
+  return digest.starts_with(kAgentKey);
+}
+
+base::Result<tenancy::Actor> authenticate(const control::State& state, const tls::Peer& peer,
+                                          base::Instant now) {
+  const auto refuse = [](std::string what) {
+    return base::fail(base::Reason::kUnauthenticated, std::move(what), "certificate",
+                      "join again with a new token: `tessera token NAME --node NODE --join`");
+  };
+  if (peer.end <= now) return refuse("the certificate ended at " + base::to_string(peer.end));
+  const auto* token = state.find_token_by_digest(agent_digest(peer.key));
+  if (token == nullptr) return refuse("the certificate's key is not known, or no longer");
+  if (token->subject != peer.name)
+    return refuse("the certificate is for another node than its key");
+  return tenancy::Actor{token->name, token->role, token->subject};
 }
 
 base::Result<tenancy::Actor> authenticate(const control::State& state,

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "tls/peer.h"
 
 /// HTTP messages as plain values, so that only the server's own source file knows Beast.
 namespace tessera::gateway {
@@ -37,6 +39,8 @@ struct HttpRequest {
   Headers headers;
   std::string body;
   std::string peer;  ///< address of the other end
+  /// Whom the other end has proved to be by a certificate of our CA, if by any.
+  std::optional<tls::Peer> certificate;
 };
 
 struct HttpResponse {

@@ -11,6 +11,8 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http.hpp>
 
+#include "tls/authority.h"
+
 namespace tessera::gateway::detail {
 namespace {
 
@@ -140,6 +142,25 @@ std::optional<HttpResponse> refusal_of(const Header& header, const HttpOptions& 
   return std::nullopt;
 }
 
+/// How a client begins that expects TLS.
+constexpr std::string_view kTlsRecord = "\x16\x03";
+
+HttpResponse tls_refused() {
+  return refusal(400, "this is TLS, and here plain HTTP is spoken",
+                 "write http://, or start the control plane with --tls");
+}
+
+bool is_plain_http(beast::error_code error) {
+  return error.category() == net::error::get_ssl_category() &&
+         ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST;
+}
+
+const std::string& plain_http_refused() {
+  static const std::string text = last_words(
+      refusal(400, "this is plain HTTP, and here TLS is spoken", "write https://"), "Bad Request");
+  return text;
+}
+
 HttpResponse late_answer() {
   return refusal(503, "the answer took too long", "try again");
 }
@@ -158,9 +179,17 @@ HttpRequest request_of(Message message, std::string peer) {
 
 }  // namespace
 
+std::string last_words(const HttpResponse& response, std::string_view title) {
+  std::string text = "HTTP/1.1 " + std::to_string(response.status) + " " + std::string(title);
+  for (const auto& [name, value] : response.headers) text += "\r\n" + name + ": " + value;
+  return text + "\r\nContent-Length: " + std::to_string(response.body.size()) +
+         "\r\nConnection: close\r\n\r\n" + response.body;
+}
+
 Connection::Connection(net::ip::tcp::socket socket, Core& core)
     : core_(core),
-      stream_(std::move(socket)),
+      stream_(tls::Stream::next_layer_type(std::move(socket)),
+              core.options.tls ? core.options.tls->server_context() : nullptr),
       buffer_(core.options.max_header + (64 << 10)),
       alarm_(stream_.get_executor()) {
   beast::error_code error;
@@ -206,6 +235,7 @@ void Connection::wake() {
 }
 
 net::awaitable<void> Connection::run() {
+  if (!co_await shake_hands()) co_return;
   while (keep_alive_ && !core_.stopping && co_await wait_for_first_byte()) {
     auto request = co_await read_request();
     if (!request) break;
@@ -217,6 +247,30 @@ net::awaitable<void> Connection::run() {
     if (!co_await send(std::move(std::get<HttpResponse>(answer)))) break;
   }
   co_await linger();
+}
+
+net::awaitable<bool> Connection::shake_hands() {
+  if (!stream_.tls()) co_return true;
+  beast::get_lowest_layer(stream_).expires_after(core_.options.handshake_timeout);
+  idle_ = true;
+  auto [error] = co_await stream_.tls()->async_handshake(net::ssl::stream_base::server, kAwait);
+  idle_ = false;
+  if (error == beast::error::timeout)
+    ++core_.timed_out;
+  else if (error)
+    ++core_.malformed;
+  // Nothing was agreed on, so others than those who speak plain HTTP cannot be told why.
+  if (is_plain_http(error)) {
+    auto& lowest = beast::get_lowest_layer(stream_);
+    lowest.expires_after(kLongestDrain);
+    std::tie(error, std::ignore) =
+        co_await net::async_write(lowest, net::buffer(plain_http_refused()), kAwait);
+    lowest.socket().shutdown(net::ip::tcp::socket::shutdown_send, error);
+    co_await drain();
+    co_return false;
+  }
+  if (!error) certificate_ = tls::peer_of(stream_.tls()->native_handle());
+  co_return !error;
 }
 
 net::awaitable<bool> Connection::wait_for_first_byte() {
@@ -238,6 +292,10 @@ net::awaitable<bool> Connection::wait_for_header() {
     const auto bytes = static_cast<const char*>(buffer_.data().data());
     const std::string_view begun(bytes, std::min(buffer_.size(), core_.options.max_header));
     if (begun.find("\r\n\r\n", searched) != std::string_view::npos) co_return true;
+    if (begun.starts_with(kTlsRecord)) {
+      co_await refuse(tls_refused());
+      co_return false;
+    }
     if (begun.size() == core_.options.max_header) {
       co_await refuse(refusal_of(begun, core_.options));
       co_return false;
@@ -275,7 +333,9 @@ net::awaitable<std::optional<HttpRequest>> Connection::read_request() {
   keep_alive_ = keep_alive_ && parser.get().keep_alive();
   http_1_0_ = parser.get().version() < 11;
   head_only_ = parser.get().method() == http::verb::head;
-  co_return request_of(parser.release(), peer_);
+  auto request_read = request_of(parser.release(), peer_);
+  request_read.certificate = certificate_;
+  co_return request_read;
 }
 
 net::awaitable<bool> Connection::refuse(HttpResponse response) {
@@ -372,19 +432,29 @@ net::awaitable<void> Connection::watch_departure() {
 net::awaitable<void> Connection::linger() {
   auto& lowest = beast::get_lowest_layer(stream_);
   beast::error_code ignored;
+  if (stream_.tls() && !watched_) {
+    // Says that nothing is missing, and waits a little to hear the same.
+    lowest.expires_after(kLongestDrain);
+    co_await stream_.tls()->async_shutdown(kAwait);
+  }
   lowest.socket().shutdown(net::ip::tcp::socket::shutdown_send, ignored);
   if (watched_ && !departed_) {
     co_await sleep_until_woken(kLongestDrain);  // the watch reads what still comes
   } else if (!departed_ && !core_.stopping) {
-    lowest.expires_after(kLongestDrain);
-    std::array<char, 16 << 10> rest{};
-    for (std::size_t total = 0; total < kMostDrained;) {
-      auto [error, size] = co_await stream_.async_read_some(net::buffer(rest), kAwait);
-      if (error) break;
-      total += size;
-    }
+    co_await drain();
   }
   lowest.close();
+}
+
+net::awaitable<void> Connection::drain() {
+  auto& lowest = beast::get_lowest_layer(stream_);
+  lowest.expires_after(kLongestDrain);
+  std::array<char, 16 << 10> rest{};
+  for (std::size_t total = 0; total < kMostDrained;) {
+    auto [error, size] = co_await lowest.async_read_some(net::buffer(rest), kAwait);
+    if (error) break;
+    total += size;
+  }
 }
 
 net::awaitable<void> Connection::sleep_until_woken(std::optional<std::chrono::milliseconds> limit) {

@@ -14,19 +14,15 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 
 #include "gateway/http_server.h"
 #include "gateway/pipe.h"
+#include "tls/stream.h"
 
 /// Inside the server: one TCP connection. Included by http_server.cpp and http_connection.cpp only.
 namespace tessera::gateway::detail {
 
 namespace net = boost::asio;
-
-/// What a connection reads from. For TLS, an ssl_stream over this: the code below reaches the
-/// socket and the deadlines through beast::get_lowest_layer.
-using Transport = boost::beast::tcp_stream;
 
 /// Whether the server still runs. Who comes from another thread holds it shared for as long as it
 /// touches a connection, so that none outlives the io_context.
@@ -34,6 +30,9 @@ struct Lifeline {
   std::shared_mutex mutex;
   bool alive = true;
 };
+
+/// An answer outside any connection's order, as text; the last on its connection.
+std::string last_words(const HttpResponse& response, std::string_view title);
 
 class Connection;
 
@@ -83,6 +82,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   net::awaitable<void> run();
+  /// At once where the connection is not encrypted. False: the client does not speak TLS, or not
+  /// in time.
+  net::awaitable<bool> shake_hands();
   net::awaitable<bool> wait_for_first_byte();
   /// Until a whole header is in the buffer. False: as below.
   net::awaitable<bool> wait_for_header();
@@ -94,11 +96,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   net::awaitable<void> send_stream(StreamedAnswer answer);
   net::awaitable<void> watch_departure();
   net::awaitable<void> linger();
+  /// Reads what still comes, so that what was sent arrives.
+  net::awaitable<void> drain();
   net::awaitable<void> sleep_until_woken(std::optional<std::chrono::milliseconds> limit);
 
   Core& core_;
-  Transport stream_;
+  tls::Stream stream_;  ///< the deadlines are those of its lowest layer
   std::string peer_;
+  std::optional<tls::Peer> certificate_;
   boost::beast::flat_buffer buffer_;
   net::steady_timer alarm_;  ///< cancelled to wake the coroutine
   std::uint64_t serial_ = 0;

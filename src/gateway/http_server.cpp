@@ -30,11 +30,9 @@ std::string text_of(const tcp::endpoint& endpoint) {
 /// For one client too many: short enough to fit an empty socket buffer, so it never blocks.
 const std::string& turned_away() {
   static const std::string text = [] {
-    const auto answer = problem({Reason::kUnavailable, "too many connections", {}, "try again"});
-    return "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-           "Content-Length: " +
-           std::to_string(answer.body.size()) + "\r\nRetry-After: 5\r\nConnection: close\r\n\r\n" +
-           answer.body;
+    auto answer = problem({Reason::kUnavailable, "too many connections", {}, "try again"});
+    answer.headers.add("Retry-After", "5");
+    return detail::last_words(answer, "Service Unavailable");
   }();
   return text;
 }
@@ -109,7 +107,7 @@ void HttpServer::Impl::admit(tcp::socket socket) {
     ++core->turned_away;
     boost::system::error_code ignored;
     socket.non_blocking(true, ignored);
-    socket.write_some(net::buffer(turned_away()), ignored);
+    if (!core->options.tls) socket.write_some(net::buffer(turned_away()), ignored);
     socket.shutdown(tcp::socket::shutdown_send, ignored);
     return;
   }

@@ -10,6 +10,10 @@
 #include "base/result.h"
 #include "gateway/http.h"
 
+namespace tessera::tls {
+class Authority;
+}
+
 /// An HTTP/1.1 server that trusts nobody: every buffer, count and wait has a limit.
 ///
 /// Threads: a small pool runs the connections and the handler; a handler must not block for long.
@@ -23,15 +27,17 @@
 namespace tessera::gateway {
 
 struct HttpOptions {
-  std::string address = "127.0.0.1";  ///< numeric, v4 or v6
-  std::uint16_t port = 0;             ///< 0: any that is free, see HttpServer::port()
+  std::string address = "127.0.0.1";    ///< numeric, v4 or v6
+  std::uint16_t port = 0;               ///< 0: any that is free, see HttpServer::port()
+  std::shared_ptr<tls::Authority> tls;  ///< null: plain HTTP
   int threads = 2;
-  int max_connections = 1024;                        ///< one more is answered 503
-  std::size_t max_header = 16 << 10;                 ///< request line and header fields; above: 431
-  std::size_t max_target = 8 << 10;                  ///< above: 414
-  std::size_t max_body = 1 << 20;                    ///< above: 413
-  std::size_t max_stream = 1 << 20;                  ///< bytes waiting for one slow reader
-  std::chrono::milliseconds header_timeout{10'000};  ///< from a request's first byte
+  int max_connections = 1024;         ///< one more is answered 503
+  std::size_t max_header = 16 << 10;  ///< request line and header fields; above: 431
+  std::size_t max_target = 8 << 10;   ///< above: 414
+  std::size_t max_body = 1 << 20;     ///< above: 413
+  std::size_t max_stream = 1 << 20;   ///< bytes waiting for one slow reader
+  std::chrono::milliseconds handshake_timeout{10'000};  ///< of TLS, from the connection's start
+  std::chrono::milliseconds header_timeout{10'000};     ///< from a request's first byte
   std::chrono::milliseconds body_timeout{30'000};
   std::chrono::milliseconds write_timeout{20'000};   ///< of one answer, or one part of a stream
   std::chrono::milliseconds idle_timeout{75'000};    ///< between requests

@@ -57,6 +57,8 @@ constexpr Route kRoutes[] = {
     {"GET",    "/v1/watch",                        "watch",          kViewer,   "",        "since kinds",                               &Api::watch},
     {"POST",   "/v1/agent/nodes/{name}/report",    "reportNode",     kAgent,    "Node",    "since wait",                                &Api::report},
     {"POST",   "/v1/agent/nodes/{name}/use",       "recordUse",      kAgent,    "Node",    "",                                          &Api::record_use},
+    {"POST",   "/v1/agent/nodes/{name}/certificate", "renewCertificate", kAgent, "Node",   "",                                          &Api::renew_certificate},
+    {"POST",   "/v1/join",                         "joinFleet",      kAnyone,   "",        "",                                          &Api::join},
     {"GET",    "/v1/tokens",                       "listTokens",     kAdmin,    "Token",   "limit continue",                            &Api::list},
     {"POST",   "/v1/tokens",                       "createToken",    kAdmin,    "Token",   "dryRun",                                    &Api::create_token},
     {"GET",    "/v1/tokens/{name}",                "getToken",       kAdmin,    "Token",   "",                                          &Api::get},

@@ -5,6 +5,21 @@
 namespace tessera::wire {
 
 using enum Presence;
+using namespace std::chrono_literals;
+
+namespace {
+
+void read_join(Fields& fields, TokenWish& wish) {
+  if (wish.role != tenancy::Role::kAgent)
+    fields.decoder().refuse(fields.line(), "join", "only an agent joins",
+                            "write the role agent and its node as subject");
+  if (!wish.expires_in) wish.expires_in = 1h;
+  if (*wish.expires_in > 7 * 24h)
+    fields.decoder().refuse(fields.line(), "expiresIn", "what lets somebody join ends in a week",
+                            "write e.g. \"1h\" or leave it out", base::Reason::kInvalidQuantity);
+}
+
+}  // namespace
 
 base::Result<base::Duration> decode_renewal(std::string_view json, Limits limits) {
   return decode_body<base::Duration>(json, limits, [](Fields& fields, base::Duration& extra) {
@@ -36,7 +51,9 @@ base::Result<TokenWish> decode_token_wish(std::string_view json, Limits limits) 
                                 "write e.g. \"30d\" or leave it out",
                                 base::Reason::kInvalidQuantity);
     }
+    if (const Value* join = fields.take("join")) fields.decoder().flag(*join, "join", wish.join);
     fields.finish();
+    if (wish.join) read_join(fields, wish);
     const bool bound = wish.role == Role::kMember || wish.role == Role::kAgent;
     if (bound == wish.subject.empty())
       fields.decoder().refuse(

@@ -4,9 +4,8 @@ sampled every second.
 
     footprint.py BINARY [SECONDS]
 
-The bounds are those of a release build without processes: 1 % of a core, 40 MiB resident. With a
-process on every instance the figure is printed and has no bound: it counts the stand-in library too,
-which runs inside the agent and asks the kernel after each of them at every call.
+The bounds are those of a release build: 1 % of a core, 40 MiB resident, without processes and with
+one on every instance. They count the stand-in library too, which runs inside the agent.
 """
 
 import os
@@ -33,10 +32,10 @@ class EightGpus(measure_test.Measured):
         idle, taken, mebibytes = self.measure("no processes")
         for device in list(self.machine.instances()):
             self.machine.run_on(device, "--memory", "1GiB", "--load", "60")
-        self.measure("a process on each")
-        self.assertGreater(taken, 56 * SECONDS * 0.8)
-        self.assertLess(idle, MOST_PERCENT)
-        self.assertLess(mebibytes, MOST_MIB)
+        busy, measured, most = self.measure("a process on each")
+        self.assertGreater(min(taken, measured), 56 * SECONDS * 0.8)
+        self.assertLess(max(idle, busy), MOST_PERCENT)
+        self.assertLess(max(mebibytes, most), MOST_MIB)
 
     def measure(self, what):
         """Per cent of a core, samples taken, and MiB resident."""

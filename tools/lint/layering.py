@@ -31,10 +31,11 @@ EDGE_TO_EDGE = {
     "device": set(),
     "agent": {"device"},
     "wire": set(),
+    "tls": set(),
     "service": {"journal"},
-    "gateway": {"service", "wire"},
+    "gateway": {"service", "wire", "tls"},
     # The client implements the agent's transport port over HTTP.
-    "client": {"wire", "agent"},
+    "client": {"wire", "agent", "tls"},
     "kubernetes": {"client", "wire"},
 }
 

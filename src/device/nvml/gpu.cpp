@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::uint64_t kMib = 1024 * 1024;
 constexpr unsigned kMostProcesses = 4096;
+// How long the description of instances is believed while the list of them stays the same. Somebody
+// else may take one away and make another, and the driver name it alike.
+constexpr auto kTrusted = std::chrono::seconds(10);
 // What an empty device may show as used: the driver's own, a little more before _v2 told it apart.
 constexpr MiB kMostOfAnEmpty{64};
 constexpr MiB kMostOfAnEmptyBefore{1024};
@@ -101,7 +104,7 @@ std::expected<GpuState, Error> Gpu::look() {
   state.mig_pending = pending != 0;
   std::vector<Found> found;
   if (state.mig_current) {
-    auto listed = instances();
+    auto listed = standing();
     if (listed && heal(*listed)) listed = instances();
     if (!listed) return std::unexpected(listed.error());
     found = std::move(*listed);
@@ -123,8 +126,24 @@ std::expected<GpuState, Error> Gpu::look() {
   return state;
 }
 
+/// What each instance is costs four calls to find out, that the same ones stand there one for each
+/// profile. So as long as the list stays the same it is described anew once in a while only.
+std::expected<std::vector<Gpu::Found>, Error> Gpu::standing() {
+  auto listed = list_instances();
+  if (!listed) return std::unexpected(listed.error());
+  if (described_at_ && *listed == listed_ && SteadyTime::clock::now() - *described_at_ < kTrusted)
+    return described_;
+  return look_at(std::move(*listed));
+}
+
 std::expected<std::vector<Gpu::Found>, Error> Gpu::instances() {
-  std::vector<Found> found;
+  auto listed = list_instances();
+  if (!listed) return std::unexpected(listed.error());
+  return look_at(std::move(*listed));
+}
+
+std::expected<std::vector<Gpu::Listed>, Error> Gpu::list_instances() const {
+  std::vector<Listed> listed;
   for (const auto& profile : profiles_) {
     std::vector<abi::GpuInstance> handles(std::max(profile.info.instances, 1U));
     auto count = static_cast<unsigned>(handles.size());
@@ -132,15 +151,28 @@ std::expected<std::vector<Gpu::Found>, Error> Gpu::instances() {
         nvml().nvmlDeviceGetGpuInstances(handle_, profile.info.id, handles.data(), &count);
     if (code == abi::kNotSupported) continue;
     if (code != abi::kSuccess) return std::unexpected(error_of(code, "listing GPU instances"));
-    for (unsigned i = 0; i < std::min<std::size_t>(count, handles.size()); ++i) {
-      abi::GpuInstanceInfo info{};
-      if (nvml().nvmlGpuInstanceGetInfo(handles[i], &info) != abi::kSuccess) continue;
-      const catalog::Placement place{static_cast<std::uint8_t>(info.placement.start),
-                                     static_cast<std::uint8_t>(info.placement.size)};
-      found.push_back({{profile.number, place}, info.id, handles[i], nullptr, {}});
-    }
+    for (unsigned i = 0; i < std::min<std::size_t>(count, handles.size()); ++i)
+      listed.push_back({profile.number, handles[i]});
+  }
+  return listed;
+}
+
+std::vector<Gpu::Found> Gpu::look_at(std::vector<Listed> listed) {
+  std::vector<Found> found;
+  for (const auto& each : listed) {
+    abi::GpuInstanceInfo info{};
+    if (nvml().nvmlGpuInstanceGetInfo(each.instance, &info) != abi::kSuccess) continue;
+    const catalog::Placement place{static_cast<std::uint8_t>(info.placement.start),
+                                   static_cast<std::uint8_t>(info.placement.size)};
+    found.push_back({{each.profile, place}, info.id, each.instance, nullptr, {}});
   }
   name_devices(found);
+  // What is only half there, or went away in between, is looked at again next time.
+  const bool whole = found.size() == listed.size() &&
+                     std::ranges::none_of(found, &std::string::empty, &Found::uuid);
+  listed_ = std::move(listed);
+  described_ = found;
+  described_at_ = whole ? std::optional(SteadyTime::clock::now()) : std::nullopt;
   return found;
 }
 
@@ -248,6 +280,7 @@ MiB Gpu::memory_used(abi::Device device, const std::string& name, bool held) {
     used = mib(older.used);
     most = kMostOfAnEmptyBefore;
   } else {
+    described_at_.reset();  // the device may be gone
     return MiB(0);
   }
   auto& least = least_used_.try_emplace(name, most).first->second;

@@ -69,6 +69,12 @@ class Gpu {
     abi::Device device{};
     std::string uuid;  ///< of the device; empty without one
   };
+  /// A GPU instance as the driver lists it.
+  struct Listed {
+    int profile = 0;  ///< as Profile::number
+    abi::GpuInstance instance{};
+    bool operator==(const Listed&) const = default;
+  };
   using SteadyTime = std::chrono::steady_clock::time_point;
   /// How busy something was, in thousandths.
   struct Busy {
@@ -87,7 +93,12 @@ class Gpu {
   std::optional<Error> learn();
   std::expected<GpuState, Error> look();
   void learn_profiles();
+  /// All instances, as they are now.
   std::expected<std::vector<Found>, Error> instances();
+  /// The same, where what each is may be known from a few seconds ago.
+  std::expected<std::vector<Found>, Error> standing();
+  std::expected<std::vector<Listed>, Error> list_instances() const;
+  std::vector<Found> look_at(std::vector<Listed> listed);
   void name_devices(std::vector<Found>& found) const;
   std::expected<std::vector<Process>, Error> processes(const std::vector<Found>& found);
   std::optional<Error> list(Listing listing, const std::vector<Found>& found,
@@ -134,8 +145,11 @@ class Gpu {
   std::vector<Profile> profiles_;          ///< empty: no MIG
   std::map<std::string, MiB> least_used_;  ///< by device, while nothing ran there
   std::map<std::string, Measured> measured_;
-  std::uint64_t seen_us_ = 0;  ///< the newest sample of a process's use, by the driver's clock
-  GpuState last_;              ///< as last read
+  std::uint64_t seen_us_ = 0;     ///< the newest sample of a process's use, by the driver's clock
+  std::vector<Listed> listed_;    ///< when the instances were last described …
+  std::vector<Found> described_;  ///< … and what they were
+  std::optional<SteadyTime> described_at_;  ///< none: they must be looked at again
+  GpuState last_;                           ///< as last read
   std::optional<SteadyTime> last_read_;
 };
 

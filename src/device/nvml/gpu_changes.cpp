@@ -21,6 +21,7 @@ std::string held_by(const Process& process) {
 
 Completion Gpu::apply(const Operation& operation) {
   Completion completion;
+  if (changes(operation)) described_at_.reset();
   auto done = std::visit([&](const auto& each) { return change(each, completion); }, operation);
   if (done) completion.error = std::move(*done);
   return completion;

@@ -1,9 +1,9 @@
 #include "device/nvml/processes.h"
 
+#include <array>
 #include <charconv>
 #include <csignal>
-#include <fstream>
-#include <sstream>
+#include <fcntl.h>
 #include <string>
 #include <unistd.h>
 
@@ -20,11 +20,17 @@ void send(std::uint32_t pid, int signal) {
   close(handle);
 }
 
+/// Asked once a second for every process: streams would cost several times the reading.
 std::string cgroups_of(std::uint32_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/cgroup");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  const auto path = "/proc/" + std::to_string(pid) + "/cgroup";
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  std::string text;
+  std::array<char, 4096> part{};
+  for (ssize_t size = 0; (size = ::read(file, part.data(), part.size())) > 0;)
+    text.append(part.data(), static_cast<std::size_t>(size));
+  close(file);
+  return text;
 }
 
 }  // namespace
