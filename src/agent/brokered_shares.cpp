@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <system_error>
 #include <unistd.h>
 
@@ -50,10 +51,12 @@ std::uint64_t bytes_left(MiB memory, MiB outside) {
 std::map<std::uint64_t, LeaseId> read_programs(const std::string& file) {
   std::map<std::uint64_t, LeaseId> programs;
   std::ifstream lines(file);
-  std::uint64_t lease = 0, identity = 0;
-  while (lines >> lease >> identity)
+  for (std::string line; std::getline(lines, line);) {
+    std::uint64_t lease = 0, identity = 0;
+    if (!(std::istringstream(line) >> lease >> identity)) continue;
     if (lease != 0 && identity != 0 && guard::identity_of(guard::pid_of(identity)) == identity)
       programs.emplace(identity, LeaseId(lease));
+  }
   return programs;
 }
 
@@ -117,7 +120,11 @@ void BrokeredShares::remember_programs() {
         add(lease_in(name), identity);
   if (text == remembered_ || lock_ < 0) return;
   const auto file = folder_ + "/programs";
-  std::ofstream(file + ".new", std::ios::trunc) << text;
+  // A disk that is full must not cost what was written before.
+  std::ofstream fresh(file + ".new", std::ios::trunc);
+  fresh << text;
+  fresh.close();
+  if (!fresh) return;
   std::error_code error;
   std::filesystem::rename(file + ".new", file, error);
   if (!error) remembered_ = std::move(text);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "agent/test_bench.h"
+#include "guard/ledger.h"
 #include "guard/region.h"
 
 namespace tessera::agent {
@@ -184,9 +185,12 @@ TEST_F(BrokeredSharesTest, ProgramsOfTheAgentBeforeAreStillKnown) {
 
 TEST_F(BrokeredSharesTest, GarbageAmongTheProgramsOfTheAgentBeforeIsNobodys) {
   std::filesystem::create_directories(folder_ + "/node");
-  std::ofstream(folder_ + "/node/programs") << "12 99999999999999999999\nno\n\n7";
+  const auto self = static_cast<std::uint32_t>(getpid());
+  std::ofstream(folder_ + "/node/programs")
+      << "12 99999999999999999999\nno\n\n7\n-1 x\n9 " << guard::identity_of(self) << "\n3";
   const BrokeredShares shares(folder_ + "/node");
-  EXPECT_FALSE(shares.lease_of(static_cast<std::uint32_t>(getpid())).valid());
+  EXPECT_EQ(shares.lease_of(self), LeaseId(9)) << "the line in order is read all the same";
+  EXPECT_FALSE(shares.lease_of(static_cast<std::uint32_t>(getppid())).valid());
 }
 
 // The second agent took the sockets of the first away; lease 1 of the one was held to the share of

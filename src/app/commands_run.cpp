@@ -163,11 +163,12 @@ bool is_limited(const Json& lease, const std::string& node) {
 }
 
 /// The guard around a program on such a lease. None, and a warning, where programs find no CUDA
-/// driver: there is nothing to guard. Errors: the lease would not be held to its share.
+/// driver: there is nothing to guard. Errors: the lease would not be held to its share; the driver
+/// that was named cannot be loaded.
 Result<std::optional<GuardedStart>> put_under_guard(
     const std::string& lease, const std::string& node, const RunOptions& options,
     std::map<std::string, std::string>& environment) {
-  if (!has_cuda_driver(options.driver)) {
+  if (options.driver.empty() && !has_cuda_driver(options.driver)) {
     fmt::print(stderr, "warning: no CUDA driver here: the program runs without the guard\n");
     return std::optional<GuardedStart>();
   }

@@ -48,11 +48,12 @@ class Shares(OnTheMachine):
                         self.server.status(name))
         return self.server.status(name)["lease"]
 
-    def start(self, lease, mib, *options):
+    def start(self, lease, mib, *options, driver=None):
         """A program that tells its figures, and whether it got so much memory once and twice."""
+        driver = driver or str(fakes() / "libcuda.so.1")
         run = subprocess.Popen(
             [nvml_test.BINARY, "--context", os.path.join(self.server.data, "context.yaml"), "run",
-             "--shares", self.server.shares, "--driver", str(fakes() / "libcuda.so.1"), *options,
+             "--shares", self.server.shares, "--driver", driver, *options,
              "--lease", lease, "--", sys.executable, "-c", HOLD],
             env={**os.environ, "TESSERA_FAKE_GPUS": self.machine.state, "MIB": str(mib),
                  "ASAN_OPTIONS": "detect_leaks=0",
@@ -95,6 +96,12 @@ class Shares(OnTheMachine):
         run.send_signal(signal.SIGTERM)
         run.wait(timeout=30)
         self.assertEqual(self.said(self.start(lease, 3 * 1024)), [4096, 4096, 0, 2])
+
+    # It ran unguarded, with a warning meant for machines that have no driver at all.
+    def test_a_driver_that_was_named_and_is_not_there_is_refused(self):
+        run = self.start(self.lease("4GiB"), 1024, driver="/nowhere/libcuda.so.1")
+        self.assertIn("/nowhere/libcuda.so.1", self.said(run))
+        self.assertNotEqual(run.wait(timeout=30), 0)
 
     def test_what_it_has_of_the_gpu_is_told_of_each_lease(self):
         one, other = self.lease("4GiB"), self.lease("2GiB")
