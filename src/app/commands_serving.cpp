@@ -281,27 +281,44 @@ int run_simulated_agent(const AgentCommand& options, client::Context context) {
   return kDone;
 }
 
-/// The context of an agent that has joined, now or before. A token that was used does no harm: it
-/// stands in the service's configuration for as long as somebody forgets it there.
+/// What --join says: a token, or a file that holds one.
+base::Result<client::JoinToken> join_token_of(const std::string& option) {
+  if (option.find(',') != option.npos) return client::parse_join_token(option);
+  const auto text = read_file(option);
+  if (!text) return std::unexpected(text.error());
+  return client::parse_join_token(*text);
+}
+
+/// The context of an agent that joined before and whose certificate holds.
+std::optional<client::Context> context_that_holds(const std::string& folder) {
+  auto known = client::read_context(client::joined_context_path(folder));
+  if (!known) return std::nullopt;
+  const auto identity = tls::read_identity(known->identity);
+  if (!identity || tls::end_of(*identity->certificate) <= SystemClock().now()) return std::nullopt;
+  return std::move(*known);
+}
+
+/// The context of an agent that has joined, now or before. A token that is new is joined with: the
+/// key that the agent has may have been shut out, or the CA replaced. One that was used does no
+/// harm: it stands in the service's configuration for as long as somebody forgets it there.
 base::Result<client::Context> joined_context(const AgentCommand& options) {
-  const auto path = client::joined_context_path(options.nvml.data);
-  if (auto known = client::read_context(path)) {
-    const auto identity = tls::read_identity(known->identity);
-    if (identity && tls::end_of(*identity->certificate) > SystemClock().now()) return known;
-  }
-  auto text = options.join;
-  if (text.empty())
+  const auto& folder = options.nvml.data;
+  auto known = context_that_holds(folder);
+  if (options.join.empty()) {
+    if (known) return std::move(*known);
     return base::fail(
-        base::Reason::kUnauthenticated, "this agent's certificate has ended", path,
+        base::Reason::kUnauthenticated, "this agent's certificate has ended",
+        client::joined_context_path(folder),
         "join again: `tessera token NAME --node NODE --join` makes what --join takes");
-  if (text.find(',') == text.npos) {
-    auto read = read_file(text);
-    if (!read) return std::unexpected(read.error());
-    text = std::move(*read);
   }
-  const auto token = client::parse_join_token(text);
-  if (!token) return std::unexpected(token.error());
-  return client::join(*token, options.nvml.data);
+  const auto token = join_token_of(options.join);
+  if (token && known && client::joined_with(*token, folder)) return std::move(*known);
+  auto joined = token ? client::join(*token, folder)
+                      : base::Result<client::Context>(std::unexpected(token.error()));
+  if (joined || !known) return joined;
+  fmt::print(stderr, "warning: not joined anew, going on as before: {}\n",
+             base::to_string(joined.error()));
+  return std::move(*known);
 }
 
 /// An agent that has joined is the node that its certificate names.

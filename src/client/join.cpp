@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include <sys/stat.h>
 
 #include "client/connection.h"
 #include "tls/identity.h"
+#include "tls/private_file.h"
 #include "wire/document.h"
 #include "wire/join_protocol.h"
 
@@ -27,6 +29,11 @@ constexpr auto kLeastPause = 1s;
 std::unexpected<base::Error> no_token(std::string why) {
   return fail(Reason::kInvalidDocument, "this is no join token: " + std::move(why), "--join",
               "copy the whole line that `tessera token NAME --node NODE --join` printed");
+}
+
+/// Which token was used, without the token.
+std::string digest_path(const std::string& folder) {
+  return folder + "/token.sha256";
 }
 
 bool is_secret(std::string_view text) {
@@ -69,6 +76,12 @@ std::string joined_context_path(const std::string& folder) {
   return folder + "/agent.yaml";
 }
 
+bool joined_with(const JoinToken& token, const std::string& folder) {
+  std::ifstream file(digest_path(folder));
+  std::string digest;
+  return file >> digest && digest == tls::digest_of(to_text(token));
+}
+
 base::Result<Context> join(const JoinToken& token, const std::string& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -90,6 +103,9 @@ base::Result<Context> join(const JoinToken& token, const std::string& folder) {
   if (auto kept = tls::write_identity(context.identity, key.get(), membership->certificate); !kept)
     return std::unexpected(kept.error());
   if (auto kept = write_context(joined_context_path(folder), context); !kept)
+    return std::unexpected(kept.error());
+  const auto digest = tls::digest_of(to_text(token));
+  if (auto kept = tls::write_private_file(digest_path(folder), digest + "\n"); !kept)
     return std::unexpected(kept.error());
   return context;
 }

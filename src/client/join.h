@@ -27,12 +27,14 @@ std::string to_text(const JoinToken& token);
 /// Errors: kInvalidDocument.
 base::Result<JoinToken> parse_join_token(std::string_view text);
 
-/// Makes a key, which never leaves this machine, has it certified, and writes FOLDER/identity.pem
-/// and FOLDER/agent.yaml, the context that names it. Errors: as Connection::ask(); kUnavailable
-/// (the folder cannot be written).
+/// Makes a key, which never leaves this machine, has it certified, and writes FOLDER/identity.pem,
+/// FOLDER/agent.yaml, the context that names it, and FOLDER/token.sha256. Errors: as
+/// Connection::ask(); kUnavailable (the folder cannot be written).
 base::Result<Context> join(const JoinToken& token, const std::string& folder);
 /// Of an agent that has joined with this folder.
 std::string joined_context_path(const std::string& folder);
+/// Is it this token that the agent of this folder joined with last?
+bool joined_with(const JoinToken& token, const std::string& folder);
 
 /// Gets a fresh certificate for the key of `context.identity` and writes it there. Connections that
 /// are open are opened anew, with it, before their next exchange.

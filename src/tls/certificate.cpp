@@ -82,6 +82,11 @@ std::string text_of(const BioPtr& bio) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+/// Nobody is asked for a password: what has one is none of ours. OpenSSL would ask at the terminal.
+int no_password(char* /*text*/, int /*size*/, int /*writing*/, void* /*user*/) {
+  return 0;
+}
+
 BioPtr reader(std::string_view text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
@@ -191,7 +196,7 @@ base::Result<KeyPtr> key_of_request(std::string_view pem) {
     return result;
   };
   const RequestPtr request(
-      quiet(PEM_read_bio_X509_REQ(reader(pem).get(), nullptr, nullptr, nullptr)));
+      quiet(PEM_read_bio_X509_REQ(reader(pem).get(), nullptr, no_password, nullptr)));
   if (!request) return bad_request("this is no certificate request");
   KeyPtr key(quiet(X509_REQ_get_pubkey(request.get())));
   if (!key || !is_on_our_curve(*key)) return bad_request("its key is of another kind");
@@ -215,16 +220,19 @@ std::string name_of(const X509& certificate) {
   return size > 0 ? std::string(text.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
+std::string digest_of(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  CHECK(EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1);
+  return hex_of(digest.data(), size);
+}
+
 std::string digest_of_key(EVP_PKEY& key) {
   unsigned char* written = nullptr;
   const int size = i2d_PUBKEY(&key, &written);
   CHECK(size > 0);
   const std::unique_ptr<unsigned char, Freed<free_written>> owner(written);
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned digest_size = 0;
-  CHECK(EVP_Digest(written, static_cast<std::size_t>(size), digest.data(), &digest_size,
-                   EVP_sha256(), nullptr) == 1);
-  return hex_of(digest.data(), digest_size);
+  return digest_of({reinterpret_cast<const char*>(written), static_cast<std::size_t>(size)});
 }
 
 std::string pin_of(const X509& certificate) {
@@ -247,13 +255,11 @@ std::string to_pem(EVP_PKEY& key) {
 }
 
 CertificatePtr certificate_from(std::string_view pem) {
-  return CertificatePtr(PEM_read_bio_X509(reader(pem).get(), nullptr, nullptr, nullptr));
+  return CertificatePtr(PEM_read_bio_X509(reader(pem).get(), nullptr, no_password, nullptr));
 }
 
 KeyPtr key_from(std::string_view pem) {
-  // No password is asked for: a key that has one is none of ours.
-  const auto none = [](char*, int, int, void*) { return 0; };
-  return KeyPtr(PEM_read_bio_PrivateKey(reader(pem).get(), nullptr, none, nullptr));
+  return KeyPtr(PEM_read_bio_PrivateKey(reader(pem).get(), nullptr, no_password, nullptr));
 }
 
 }  // namespace tessera::tls

@@ -60,6 +60,8 @@ base::Instant begin_of(const X509& certificate);
 base::Instant end_of(const X509& certificate);
 /// Its subject's common name; empty where there is none.
 std::string name_of(const X509& certificate);
+/// SHA-256, in lower-case hex.
+std::string digest_of(std::string_view text);
 /// SHA-256 of a public key as certificates write it, in lower-case hex.
 std::string digest_of_key(EVP_PKEY& key);
 /// "sha256:" and the digest of the certificate in lower-case hex.

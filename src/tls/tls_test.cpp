@@ -1,5 +1,7 @@
+#include <array>
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -130,6 +132,27 @@ TEST_F(TlsTest, SaysWhatIsWrongWithWhatItIsGiven) {
   EXPECT_FALSE(ClientContext::make({folder_ + "/absent.pem", {}}));
   std::ofstream(folder_ + "/authority.pem") << "no key";
   EXPECT_FALSE(Authority::open({.folder = folder_, .names = {"x"}}, clock_));
+}
+
+// OpenSSL asked at the terminal for the password of a certificate request, and a thread of the
+// server waited there for ever.
+TEST(Pem, NobodyIsAskedForAPassword) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const int input = ::dup(STDIN_FILENO);
+  ASSERT_EQ(::dup2(pipe[0], STDIN_FILENO), STDIN_FILENO);
+  const auto locked = [](const std::string& what) {
+    return "-----BEGIN " + what +
+           "-----\nProc-Type: 4,ENCRYPTED\n"
+           "DEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n\n"
+           "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END " +
+           what + "-----\n";
+  };
+  EXPECT_FALSE(key_of_request(locked("CERTIFICATE REQUEST")));
+  EXPECT_FALSE(certificate_from(locked("CERTIFICATE")));
+  EXPECT_FALSE(key_from(locked("PRIVATE KEY")));
+  ::dup2(input, STDIN_FILENO);
+  for (const int file : {input, pipe[0], pipe[1]}) ::close(file);
 }
 
 TEST_F(TlsTest, AnExpiredCaIsNotUsed) {

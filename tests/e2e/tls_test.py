@@ -335,6 +335,33 @@ spec: {pool: h100, gpus: 2}
                                "--key", identity)
         self.assertIn("Unauthenticated", who.stdout)
 
+    def key(self, data):
+        return run("openssl", "x509", "-noout", "-pubkey", "-in",
+                   self.folder / data / "identity.pem").stdout
+
+    # A new token was ignored for as long as the old certificate held.
+    def test_an_agent_that_was_shut_out_is_let_in_by_a_new_token(self):
+        used = self.token()
+        first = self.agent("one", "--join", used)
+        self.assertTrue(eventually(lambda: self.is_ready("node-1")))
+        before = self.key("one")
+        gone = self.server.tessera("delete", "token", "certificate-node-1")
+        self.assertEqual(gone.returncode, 0, gone.stderr)
+        first.kill()
+        first.wait(timeout=10)
+        second = self.agent("one", "--join", self.token())
+        self.assertTrue(eventually(lambda: self.key("one") != before))
+        identity = self.folder / "one" / "identity.pem"
+        who = self.server.curl(f"https://127.0.0.1:{self.server.port}/v1/whoami", "--cert", identity,
+                               "--key", identity)
+        self.assertIn('"subject":"node-1"', who.stdout, who.stderr)
+        # A token that cannot be used costs an agent nothing that it has.
+        second.kill()
+        second.wait(timeout=10)
+        third = self.agent("one", "--join", used)
+        self.assertIn("warning: not joined anew", third.stdout.readline())
+        self.assertIsNone(third.poll())
+
     def test_an_agents_token_alone_is_not_believed(self):
         made = self.server.tessera("token", "bearer", "--node", "node-2")
         self.assertEqual(made.returncode, 0, made.stderr)
