@@ -1,8 +1,11 @@
 #include <map>
 #include <set>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/box.h"
 #include "base/id.h"
 #include "base/random.h"
 #include "base/serial_table.h"
@@ -66,6 +69,19 @@ TEST(SerialTable, KeepsWhatIsThere) {
   EXPECT_EQ(table.find(Id(6)), table.end());
 }
 
+/// The sanitizers see what is destroyed twice or never.
+TEST(SerialTable, DestroysEachThingOnce) {
+  const std::string text(100, 'x');
+  SerialTable<Id, std::string> table;
+  for (std::uint64_t i = 1; i < 200; i += 3) table.emplace(Id(i), text);
+  EXPECT_EQ(table.erase(Id(4)), 1u);
+  EXPECT_TRUE(table.emplace(Id(4), text).second);
+  auto copy = table;
+  copy.clear();
+  table = std::move(copy);
+  EXPECT_TRUE(table.empty());
+}
+
 TEST(SortedSet, IsASet) {
   for (const std::uint64_t range : {50, 5000}) {
     SeededRandom random(range);
@@ -85,6 +101,17 @@ TEST(SortedSet, IsASet) {
       EXPECT_EQ(sorted.front(), *set.begin());
     }
   }
+}
+
+TEST(Box, IsCopiedLikeItsValue) {
+  Box<std::vector<int>> first(std::vector{1, 2});
+  auto second = first;
+  second->push_back(3);
+  EXPECT_EQ(*first, (std::vector{1, 2}));
+  EXPECT_FALSE(first == second);
+  first = std::move(second);
+  EXPECT_EQ(*first, (std::vector{1, 2, 3}));
+  EXPECT_TRUE(Box<std::vector<int>>()->empty());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/box.h"
 #include "base/id.h"
 #include "base/quantity.h"
 #include "base/serial_table.h"
@@ -38,6 +39,9 @@ template <class T>
 concept TextKind = std::is_same_v<T, std::string>;
 template <class T>
 concept OptionalKind = detail::kMadeFrom<T, std::optional>;
+/// Written as the value in it.
+template <class T>
+concept BoxKind = detail::kMadeFrom<T, Box>;
 template <class T>
 concept ListKind = detail::kMadeFrom<T, std::vector>;
 template <class T>

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
+#include <new>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -31,10 +31,34 @@ class SerialTable {
 
  private:
   static constexpr std::size_t kBlock = 64;
+  /// Room for things, of which only those that are there are written to: a table that grows does
+  /// not pay for the room beside them.
   struct Block {
-    std::uint64_t number = 0;  ///< of its first thing, divided by kBlock
-    std::uint64_t present = 0;
-    std::optional<value_type> things[kBlock];
+    std::uint64_t number = 0;   ///< of its first thing, divided by kBlock
+    std::uint64_t present = 0;  ///< a bit for each thing that is there
+    alignas(value_type) std::byte room[kBlock * sizeof(value_type)];
+
+    explicit Block(std::uint64_t block_number) : number(block_number) {}
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
+    ~Block() {
+      for (auto left = present; left != 0; left &= left - 1)
+        std::destroy_at(thing(static_cast<std::size_t>(std::countr_zero(left))));
+    }
+    bool has(std::size_t slot) const { return (present >> slot & 1) != 0; }
+    value_type* thing(std::size_t slot) {
+      return std::launder(reinterpret_cast<value_type*>(room + slot * sizeof(value_type)));
+    }
+    template <class... Args>
+    void make(std::size_t slot, Args&&... args) {
+      std::construct_at(reinterpret_cast<value_type*>(room + slot * sizeof(value_type)),
+                        std::forward<Args>(args)...);
+      present |= std::uint64_t{1} << slot;
+    }
+    void unmake(std::size_t slot) {
+      std::destroy_at(thing(slot));
+      present &= ~(std::uint64_t{1} << slot);
+    }
   };
   using Blocks = std::vector<std::unique_ptr<Block>>;
 
@@ -55,7 +79,7 @@ class SerialTable {
         const Iterator<Other>& other)  // NOLINT(google-explicit-constructor): as std::map's
         : blocks_(other.blocks_), block_(other.block_), slot_(other.slot_) {}
 
-    Value& operator*() const { return *(*blocks_)[block_]->things[slot_]; }
+    Value& operator*() const { return *(*blocks_)[block_]->thing(slot_); }
     Value* operator->() const { return &**this; }
     Iterator& operator++() {
       const auto above = slot_ + 1 == kBlock
@@ -145,13 +169,13 @@ class SerialTable {
     const auto slot = static_cast<std::size_t>(id.value() % kBlock);
     const auto block = block_from(number);
     if (block == blocks_.size() || blocks_[block]->number != number)
-      blocks_.insert(blocks_.begin() + static_cast<std::ptrdiff_t>(block), block_of(number));
+      blocks_.insert(blocks_.begin() + static_cast<std::ptrdiff_t>(block),
+                     std::make_unique<Block>(number));
     auto& things = *blocks_[block];
-    const bool fresh = !things.things[slot];
+    const bool fresh = !things.has(slot);
     if (fresh) {
-      things.things[slot].emplace(std::piecewise_construct, std::forward_as_tuple(id),
-                                  std::forward_as_tuple(std::forward<Args>(args)...));
-      things.present |= std::uint64_t{1} << slot;
+      things.make(slot, std::piecewise_construct, std::forward_as_tuple(id),
+                  std::forward_as_tuple(std::forward<Args>(args)...));
       ++size_;
     }
     return {iterator(&blocks_, block, slot), fresh};
@@ -159,8 +183,7 @@ class SerialTable {
 
   void erase(iterator at) {
     auto& block = *blocks_[at.block_];
-    block.things[at.slot_].reset();
-    block.present &= ~(std::uint64_t{1} << at.slot_);
+    block.unmake(at.slot_);
     --size_;
     if (block.present == 0) blocks_.erase(blocks_.begin() + static_cast<std::ptrdiff_t>(at.block_));
   }
@@ -172,16 +195,12 @@ class SerialTable {
   }
 
  private:
-  static std::unique_ptr<Block> block_of(std::uint64_t number) {
-    auto block = std::make_unique_for_overwrite<Block>();  // not zeroed: members say what they are
-    block->number = number;
-    return block;
-  }
-  static std::unique_ptr<Block> copy_of(const Block& block) {
-    auto copy = block_of(block.number);
-    copy->present = block.present;
-    for (std::size_t i = 0; i < kBlock; ++i)
-      if (block.things[i]) copy->things[i].emplace(*block.things[i]);
+  static std::unique_ptr<Block> copy_of(Block& block) {
+    auto copy = std::make_unique<Block>(block.number);
+    for (auto left = block.present; left != 0; left &= left - 1) {
+      const auto slot = static_cast<std::size_t>(std::countr_zero(left));
+      copy->make(slot, *block.thing(slot));
+    }
     return copy;
   }
 
@@ -206,7 +225,7 @@ class SerialTable {
     const auto block = block_from(id.value() / kBlock);
     const auto slot = static_cast<std::size_t>(id.value() % kBlock);
     const bool here = block < blocks_.size() && blocks_[block]->number == id.value() / kBlock &&
-                      blocks_[block]->things[slot];
+                      blocks_[block]->has(slot);
     return here ? Iterator<Value>(&blocks_, block, slot)
                 : Iterator<Value>(&blocks_, blocks_.size(), 0);
   }

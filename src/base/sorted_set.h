@@ -12,11 +12,9 @@ namespace tessera::base {
 /// thousand nodes is a walk through cold memory. Changes end all iterators.
 template <class T>
 class SortedSet {
-  static constexpr std::size_t kRun = 128;  ///< a run that grows beyond this is split
-  struct Run {
-    T last;  ///< the greatest value here
-    std::vector<T> values;
-  };
+  using Run = std::vector<T>;
+  /// A run that grows beyond this, a kilobyte, is split.
+  static constexpr std::size_t kRun = std::max<std::size_t>(16, 1024 / sizeof(T));
 
  public:
   class const_iterator {
@@ -30,10 +28,10 @@ class SortedSet {
     const_iterator() = default;
     const_iterator(const std::vector<Run>* runs, std::size_t run, std::size_t at)
         : runs_(runs), run_(run), at_(at) {}
-    const T& operator*() const { return (*runs_)[run_].values[at_]; }
+    const T& operator*() const { return (*runs_)[run_][at_]; }
     const T* operator->() const { return &**this; }
     const_iterator& operator++() {
-      if (++at_ == (*runs_)[run_].values.size()) ++run_, at_ = 0;
+      if (++at_ == (*runs_)[run_].size()) ++run_, at_ = 0;
       return *this;
     }
     const_iterator operator++(int) {
@@ -55,32 +53,34 @@ class SortedSet {
   std::size_t size() const { return size_; }
   void clear() {
     runs_.clear();
+    lasts_.clear();
     size_ = 0;
   }
   const_iterator begin() const { return {&runs_, 0, 0}; }
   const_iterator end() const { return {&runs_, runs_.size(), 0}; }
-  const T& front() const { return runs_.front().values.front(); }
+  const T& front() const { return runs_.front().front(); }
 
   bool contains(const T& value) const {
     const auto run = run_of(value);
-    return run < runs_.size() && std::ranges::binary_search(runs_[run].values, value);
+    return run < runs_.size() && std::ranges::binary_search(runs_[run], value);
   }
 
   /// Whether it was not there yet.
   bool insert(const T& value) {
     if (runs_.empty()) {
-      runs_.push_back({value, {value}});
+      runs_.push_back({value});
+      lasts_.push_back(value);
       size_ = 1;
       return true;
     }
     const auto index = std::min(run_of(value), runs_.size() - 1);
     auto& run = runs_[index];
-    const auto at = std::ranges::lower_bound(run.values, value);
-    if (at != run.values.end() && *at == value) return false;
-    run.values.insert(at, value);
-    run.last = run.values.back();
+    const auto at = std::ranges::lower_bound(run, value);
+    if (at != run.end() && *at == value) return false;
+    run.insert(at, value);
+    lasts_[index] = run.back();
     ++size_;
-    if (run.values.size() > kRun) split(index);
+    if (run.size() > kRun) split(index);
     return true;
   }
   template <class... Args>
@@ -93,33 +93,38 @@ class SortedSet {
     const auto index = run_of(value);
     if (index == runs_.size()) return false;
     auto& run = runs_[index];
-    const auto at = std::ranges::lower_bound(run.values, value);
-    if (at == run.values.end() || *at != value) return false;
-    run.values.erase(at);
+    const auto at = std::ranges::lower_bound(run, value);
+    if (at == run.end() || *at != value) return false;
+    run.erase(at);
     --size_;
-    if (run.values.empty())
+    if (run.empty()) {
       runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(index));
-    else
-      run.last = run.values.back();
+      lasts_.erase(lasts_.begin() + static_cast<std::ptrdiff_t>(index));
+    } else {
+      lasts_[index] = run.back();
+    }
     return true;
   }
 
  private:
   std::size_t run_of(const T& value) const {
-    const auto run = std::ranges::lower_bound(runs_, value, {}, &Run::last);
-    return static_cast<std::size_t>(run - runs_.begin());
+    const auto last = std::ranges::lower_bound(lasts_, value);
+    return static_cast<std::size_t>(last - lasts_.begin());
   }
 
   void split(std::size_t index) {
-    auto& values = runs_[index].values;
+    const auto after = static_cast<std::ptrdiff_t>(index) + 1;
+    auto& values = runs_[index];
     const auto middle = values.begin() + kRun / 2;
-    Run upper{values.back(), std::vector<T>(middle, values.end())};
+    Run upper(middle, values.end());
     values.erase(middle, values.end());
-    runs_[index].last = values.back();
-    runs_.insert(runs_.begin() + static_cast<std::ptrdiff_t>(index) + 1, std::move(upper));
+    lasts_[index] = values.back();
+    lasts_.insert(lasts_.begin() + after, upper.back());
+    runs_.insert(runs_.begin() + after, std::move(upper));
   }
 
   std::vector<Run> runs_;  ///< by rising values, none empty
+  std::vector<T> lasts_;   ///< of each run, beside each other for the search
   std::size_t size_ = 0;
 };
 

@@ -11,9 +11,9 @@
 namespace tessera::control {
 
 void PlanChanges::operator()(const PlanPut& event) {
-  CHECK(event.plan.id == s_.next_plan_);
-  s_.next_plan_ = event.plan.id.next();
-  s_.plans_.emplace(event.plan.id, event.plan);
+  CHECK(event.plan->id == s_.next_plan_);
+  s_.next_plan_ = event.plan->id.next();
+  s_.plans_.emplace(event.plan->id, *event.plan);
   for (auto it = s_.plans_.begin(); s_.plans_.size() > kPlansKept && it != s_.plans_.end();)
     it = it->second.state == PlanState::kApplying || it->second.state == PlanState::kScheduled
              ? std::next(it)

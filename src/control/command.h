@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/box.h"
 #include "base/time.h"
 #include "base/week.h"
 #include "control/plan.h"
@@ -104,7 +105,7 @@ struct Release {
 
 /// Keeps a plan that was computed from this state or an earlier one.
 struct PutPlan {
-  Plan plan;
+  base::Box<Plan> plan;
 };
 /// Starts what the plan says, at once or, with a window, as soon as that is open. Refused when what
 /// it rests on has changed since it was computed.

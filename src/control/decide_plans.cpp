@@ -70,7 +70,7 @@ bool restarts_fit(const Plan& plan) {
 }  // namespace
 
 Decision decide_plan(const State& state, const PutPlan& command, const Actor& actor, Instant now) {
-  Plan plan = command.plan;
+  Plan plan = *command.plan;
   plan.id = state.next_plan();
   plan.author = actor.name;
   plan.made = now;

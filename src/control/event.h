@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/box.h"
 #include "base/reason.h"
 #include "base/time.h"
 #include "control/command.h"
@@ -264,7 +265,7 @@ struct UseRecorded {
 };
 /// A plan was computed and can be applied.
 struct PlanPut {
-  Plan plan;
+  base::Box<Plan> plan;
   static void fields(auto& self, auto&& visit) { visit("plan", self.plan); }
 };
 /// The plan is being applied: its GPUs take nothing new, but for those that are left out because

@@ -77,7 +77,7 @@ class Touched {
     for (const auto& each : event.leases) add("Lease", lease_name(each.lease));
   }
   void operator()(const HistoryLost& event) { add_node(event.node); }
-  void operator()(const PlanPut& event) { add("Plan", plan_name(event.plan.id)); }
+  void operator()(const PlanPut& event) { add("Plan", plan_name(event.plan->id)); }
   void operator()(const PlanStarted& event) { add_plan(event.plan); }
   void operator()(const PlanAdvanced& event) {
     add("Plan", plan_name(event.plan));

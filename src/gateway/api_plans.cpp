@@ -23,7 +23,7 @@ base::Result<control::PlanId> plan_of(const Call& call) {
 /// The plan a record stored.
 control::PlanId put_in(const Record& record) {
   for (const auto& event : record.events)
-    if (const auto* put = std::get_if<control::PlanPut>(&event)) return put->plan.id;
+    if (const auto* put = std::get_if<control::PlanPut>(&event)) return put->plan->id;
   return {};
 }
 

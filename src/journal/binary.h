@@ -127,6 +127,8 @@ void Writer::put(const T& value) {
   } else if constexpr (base::OptionalKind<T>) {
     put(value.has_value());
     if (value) put(*value);
+  } else if constexpr (base::BoxKind<T>) {
+    put(*value);
   } else if constexpr (base::ListKind<T>) {
     put_varint(value.size());
     for (const auto& element : value) put(element);
@@ -228,6 +230,8 @@ void Reader::get(T& value) {
     get_flag(present);
     value.reset();
     if (present) get(value.emplace());
+  } else if constexpr (base::BoxKind<T>) {
+    get(*value);
   } else if constexpr (base::ListKind<T>) {
     const std::size_t count = get_count();
     value.clear();

@@ -33,6 +33,8 @@ void fill(T& value, base::Random& random) {
     value = T(random.next());
   } else if constexpr (base::OptionalKind<T>) {
     if (random.chance(1, 2)) fill(value.emplace(), random);
+  } else if constexpr (base::BoxKind<T>) {
+    fill(*value, random);
   } else if constexpr (base::ListKind<T>) {
     value.resize(random.below(4));
     for (auto& element : value) fill(element, random);

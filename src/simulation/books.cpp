@@ -150,8 +150,8 @@ class Entry {
 
   // --- plans ----------------------------------------------------------------------------------
   void operator()(const control::PlanPut& event) {
-    need(!b_.plans_.contains(event.plan.id), "a plan number was used twice");
-    b_.plans_[event.plan.id] = {event.plan};
+    need(!b_.plans_.contains(event.plan->id), "a plan number was used twice");
+    b_.plans_[event.plan->id] = {*event.plan};
   }
   void operator()(const control::PlanStarted& event);
   void operator()(const control::PlanAdvanced& event) {

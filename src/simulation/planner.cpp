@@ -128,7 +128,7 @@ void Planner::put(const control::Plan& plan) {
   for (const auto& event : stored->events)
     if (const auto* put = std::get_if<control::PlanPut>(&event))
       agenda_.after(random_.chance(1, 2) ? Duration{} : seconds(random_.below(120)),
-                    [this, id = put->plan.id] { apply(id); });
+                    [this, id = put->plan->id] { apply(id); });
 }
 
 /// It opens within minutes, or is open, and may be too short.

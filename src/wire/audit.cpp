@@ -86,6 +86,8 @@ Json readable(const T& value) {
     return to_string(value);
   else if constexpr (base::OptionalKind<T>)
     return readable_optional(value);
+  else if constexpr (base::BoxKind<T>)
+    return readable(*value);
   else if constexpr (base::ListKind<T>)
     return readable_list(value);
   else if constexpr (base::MapKind<T>)
