@@ -137,11 +137,12 @@ class Applier {
     const auto [at, fresh] = s_.requests_.emplace(id, event.request);
     s_.file(at->second);
     s_.file_key(at->second);
-    s_.history_.change({}, asked_by(at->second), at_);
+    s_.history_.change(shape_of(at->second), {}, level_of(at->second), at_);
     if (s_.demand_.observe(event.request.need, event.request.tier)) retune();
   }
 
   void operator()(const RequestMoved& event) {
+    if (!event.tier.empty()) change_tier(event.request, event.tier);
     change(event.request, [&](request::Request& request) { follow(request, event); });
     if (request::terminal(event.state)) plans_.waits_no_more(event.request);
   }
@@ -283,15 +284,22 @@ class Applier {
     auto& request = found->second;
     s_.unfile(request);
     const bool had_ended = request::terminal(request.state);
-    const auto level = level_of(request);
-    const auto tier = request.tier;
+    const auto before = level_of(request);
     change(request);
     if (!had_ended && request::terminal(request.state)) request.ended = at_;
     s_.file(request);
-    if (level == level_of(request) && tier == request.tier) return;
-    Asked before{.shape = shape_of(request), .level = level};
-    before.shape.tier = tier;
-    s_.history_.change(before, asked_by(request), at_);
+    s_.history_.change(shape_of(request), before, level_of(request), at_);
+  }
+
+  /// What is asked for becomes another shape.
+  void change_tier(RequestId id, const std::string& tier) {
+    auto& request = s_.requests_.at(id);
+    const auto level = level_of(request);
+    s_.unfile(request);
+    s_.history_.change(shape_of(request), level, {}, at_);
+    request.tier = tier;
+    s_.history_.change(shape_of(request), {}, level, at_);
+    s_.file(request);
   }
 
   template <class Change>

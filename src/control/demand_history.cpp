@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <tuple>
 
 #include "base/check.h"
 
@@ -46,22 +47,43 @@ DemandLevel level_of(const request::Request& request) {
   }
 }
 
-DemandShape shape_of(const request::Request& request) {
+DemandShapeView shape_of(const request::Request& request) {
   const auto& need = request.need;
-  DemandShape shape{need.memory, need.compute, need.sms, request.tier, need.pool, need.models};
+  DemandShapeView shape{need.memory, need.compute, need.sms, request.tier, need.pool, need.models};
   std::ranges::sort(shape.models);  // in whatever order they were named
   return shape;
 }
 
-Asked asked_by(const request::Request& request) {
-  return {shape_of(request), level_of(request)};
+DemandShapeView view_of(const DemandShape& shape) {
+  return {shape.memory, shape.compute, shape.sms, shape.tier, shape.pool, shape.models};
 }
 
-void DemandHistory::change(const Asked& before, const Asked& after, Instant at) {
-  if (before == after || (before.level.all() == 0 && after.level.all() == 0)) return;
+DemandShape DemandShapeView::owned() const {
+  return {memory, compute, sms, std::string(tier), std::string(pool), models};
+}
+
+std::strong_ordering operator<=>(const DemandShape& a, const DemandShapeView& b) {
+  const auto sizes = std::tie(a.memory, a.compute, a.sms) <=> std::tie(b.memory, b.compute, b.sms);
+  if (sizes != 0) return sizes;
+  const auto names =
+      std::pair<std::string_view, std::string_view>(a.tier, a.pool) <=> std::pair(b.tier, b.pool);
+  return names != 0 ? names : a.models <=> b.models;
+}
+
+void DemandHistory::change(const DemandShapeView& shape, const DemandLevel& before,
+                           const DemandLevel& after, Instant at) {
+  if (before == after) return;
   advance(hour_of(at));
-  lower(before);
-  raise(after);
+  if (before.all() > 0 && before.all() == after.all()) {
+    auto& level = level_at(shape)->second;
+    if (level.own_series) {  // whose peak stays what it is
+      level.now.waiting += after.waiting - before.waiting;
+      level.now.held += after.held - before.held;
+      return;
+    }
+  }
+  lower(shape, before);
+  raise(shape, after);
 }
 
 std::optional<std::uint32_t> DemandHistory::since() const {
@@ -71,7 +93,7 @@ std::optional<std::uint32_t> DemandHistory::since() const {
 
 DemandLevel DemandHistory::level(const DemandShape& shape) const {
   const auto found = levels_.find(shape);
-  return found == levels_.end() ? DemandLevel{} : found->second;
+  return found == levels_.end() ? DemandLevel{} : found->second.now;
 }
 
 std::uint32_t DemandHistory::peak(const DemandSeries& series, std::int64_t level,
@@ -91,12 +113,18 @@ void DemandHistory::clear_levels() {
   for (auto& [shape, series] : series_) add_up(series);
 }
 
-void DemandHistory::count(const Asked& asked) {
-  if (asked.level.all() == 0) return;
-  auto& level = levels_[asked.shape];
-  level.waiting += asked.level.waiting;
-  level.held += asked.level.held;
-  if (!series_.contains(asked.shape)) other_level_ += asked.level.all();
+void DemandHistory::count(const DemandShapeView& shape, const DemandLevel& level) {
+  if (level.all() == 0) return;
+  auto& sum = level_at(shape)->second;
+  sum.now.waiting += level.waiting;
+  sum.now.held += level.held;
+  if (!sum.own_series) other_level_ += level.all();
+}
+
+DemandHistory::Levels::iterator DemandHistory::level_at(const DemandShapeView& shape) {
+  const auto found = levels_.lower_bound(shape);
+  if (found != levels_.end() && found->first <=> shape == 0) return found;
+  return levels_.emplace_hint(found, shape.owned(), Level{{}, series_.contains(shape)});
 }
 
 void DemandHistory::advance(std::uint32_t hour) {
@@ -134,30 +162,34 @@ void DemandHistory::note(DemandSeries& series, std::int64_t level) {
   peak = higher;
 }
 
-void DemandHistory::lower(const Asked& asked) {
-  if (asked.level.all() == 0) return;
-  const auto found = levels_.find(asked.shape);
+void DemandHistory::lower(const DemandShapeView& shape, const DemandLevel& by) {
+  if (by.all() == 0) return;
+  const auto found = levels_.find(shape);
   CHECK(found != levels_.end());
-  found->second.waiting -= asked.level.waiting;
-  found->second.held -= asked.level.held;
-  if (!series_.contains(asked.shape)) other_level_ -= asked.level.all();
-  CHECK(found->second.waiting >= 0 && found->second.held >= 0 && other_level_ >= 0);
-  if (found->second.all() == 0) levels_.erase(found);
+  auto& [now, own_series] = found->second;
+  now.waiting -= by.waiting;
+  now.held -= by.held;
+  if (!own_series) other_level_ -= by.all();
+  CHECK(now.waiting >= 0 && now.held >= 0 && other_level_ >= 0);
+  if (now.all() == 0) levels_.erase(found);
 }
 
-void DemandHistory::raise(const Asked& asked) {
-  if (asked.level.all() == 0) return;
-  auto& series = admit(asked.shape);
-  auto& level = levels_[asked.shape];
-  level.waiting += asked.level.waiting;
-  level.held += asked.level.held;
-  note(series, level.all());
+void DemandHistory::raise(const DemandShapeView& shape, const DemandLevel& by) {
+  if (by.all() == 0) return;
+  const auto level = level_at(shape);
+  auto& series = admit(*level);
+  auto& now = level->second.now;
+  now.waiting += by.waiting;
+  now.held += by.held;
+  note(series, now.all());
 }
 
-DemandSeries& DemandHistory::admit(const DemandShape& shape) {
-  if (const auto found = series_.find(shape); found != series_.end()) return found->second;
+DemandSeries& DemandHistory::admit(Levels::value_type& level) {
+  auto& [shape, of] = level;
+  if (of.own_series) return series_.find(shape)->second;
   if (series_.size() >= kShapes) evict_lightest();
-  other_level_ -= level(shape).all();
+  other_level_ -= of.now.all();
+  of.own_series = true;
   return series_[shape];
 }
 
@@ -173,7 +205,10 @@ void DemandHistory::evict_lightest() {
     other_.sum += sum - into[offset + i];
     into[offset + i] = sum;
   }
-  other_level_ += level(lightest->first).all();
+  if (const auto asked = levels_.find(lightest->first); asked != levels_.end()) {
+    asked->second.own_series = false;
+    other_level_ += asked->second.now.all();
+  }
   series_.erase(lightest);
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "request/request.h"
@@ -33,6 +35,18 @@ struct DemandShape {
     visit("models", self.models);
   }
 };
+/// The same with names that belong to someone else, to look a shape up by.
+struct DemandShapeView {
+  base::MiB memory;
+  base::MilliShare compute;
+  base::Sms sms;
+  std::string_view tier;
+  std::string_view pool;
+  std::vector<std::string> models;  ///< in order; seldom any
+
+  DemandShape owned() const;
+  friend std::strong_ordering operator<=>(const DemandShape& a, const DemandShapeView& b);
+};
 /// The size alone, for people: "18GiB, 30 SMs", "25% compute", "any size".
 std::string size_of(const DemandShape& shape);
 
@@ -44,16 +58,11 @@ struct DemandLevel {
   friend bool operator==(const DemandLevel&, const DemandLevel&) = default;
 };
 
-/// What one request asks for now.
-struct Asked {
-  DemandShape shape;
-  DemandLevel level;
-  friend bool operator==(const Asked&, const Asked&) = default;
-};
-DemandShape shape_of(const request::Request& request);
-/// Nothing while it awaits approval and once it is over.
+DemandShapeView view_of(const DemandShape& shape);
+/// Good as long as the request stays as it is.
+DemandShapeView shape_of(const request::Request& request);
+/// What the request asks for now: nothing while it awaits approval and once it is over.
 DemandLevel level_of(const request::Request& request);
-Asked asked_by(const request::Request& request);
 
 /// One number per hour, the last hour last.
 struct DemandSeries {
@@ -73,16 +82,16 @@ struct DemandSeries {
 ///    least in all these hours, whose series is added to other(): a flood of odd sizes costs the
 ///    rarest of the usual ones its past, and no more.
 /// 3. An event costs the logarithm of the number of shapes, and once an hour a step per series.
-/// Only
-///    a new shape looks at all series.
+///    Only a new shape looks at all series.
 class DemandHistory {
  public:
   static constexpr std::size_t kShapes = 64;
   static constexpr std::uint32_t kHours = 5 * 7 * 24;
-  using Series = std::map<DemandShape, DemandSeries>;
+  using Series = std::map<DemandShape, DemandSeries, std::less<>>;
 
-  /// A request asks for something else from now on. `at` never goes back.
-  void change(const Asked& before, const Asked& after, Instant at);
+  /// A request of this shape asks for something else from now on. `at` never goes back.
+  void change(const DemandShapeView& shape, const DemandLevel& before, const DemandLevel& after,
+              Instant at);
 
   /// The first hour that is known of, in hours since the epoch; nothing before the first request.
   std::optional<std::uint32_t> since() const;
@@ -102,17 +111,26 @@ class DemandHistory {
   }
   /// Derives the levels anew: clear_levels(), then count() for every request.
   void clear_levels();
-  void count(const Asked& asked);
+  void count(const DemandShapeView& shape, const DemandLevel& level);
   friend bool same_levels(const DemandHistory& a, const DemandHistory& b) {
     return a.levels_ == b.levels_ && a.other_level_ == b.other_level_;
   }
 
  private:
   void advance(std::uint32_t hour);
-  void lower(const Asked& asked);
-  void raise(const Asked& asked);
+  /// Of a shape that is asked for.
+  struct Level {
+    DemandLevel now;
+    bool own_series = false;
+    friend bool operator==(const Level&, const Level&) = default;
+  };
+  using Levels = std::map<DemandShape, Level, std::less<>>;
+
+  Levels::iterator level_at(const DemandShapeView& shape);
+  void lower(const DemandShapeView& shape, const DemandLevel& by);
+  void raise(const DemandShapeView& shape, const DemandLevel& by);
   /// Gives a shape a series, at the cost of another where there are too many.
-  DemandSeries& admit(const DemandShape& shape);
+  DemandSeries& admit(Levels::value_type& level);
   void evict_lightest();
   static void extend(DemandSeries& series, std::int64_t level, std::uint32_t hours);
   static void note(DemandSeries& series, std::int64_t level);
@@ -122,7 +140,7 @@ class DemandHistory {
   std::uint32_t since_ = 0;
   std::uint32_t last_ = 0;  ///< the hour of the last change
 
-  std::map<DemandShape, DemandLevel> levels_;  ///< of every shape that is asked for
+  Levels levels_;
   std::int64_t other_level_ = 0;
 };
 

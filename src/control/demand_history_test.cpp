@@ -22,13 +22,13 @@ DemandShape shape(std::int64_t gib, const std::string& tier = "production") {
 class DemandHistoryTest : public testing::Test {
  protected:
   void ask(const DemandShape& of, std::int64_t slices = 1) {
-    history_.change({}, {of, {.waiting = slices}}, now_);
+    history_.change(view_of(of), {}, {.waiting = slices}, now_);
   }
   void get(const DemandShape& of, std::int64_t slices = 1) {
-    history_.change({of, {.waiting = slices}}, {of, {.held = slices}}, now_);
+    history_.change(view_of(of), {.waiting = slices}, {.held = slices}, now_);
   }
   void end(const DemandShape& of, std::int64_t slices = 1) {
-    history_.change({of, {.held = slices}}, {}, now_);
+    history_.change(view_of(of), {.held = slices}, {}, now_);
   }
   std::uint32_t peak(const DemandShape& of, std::uint32_t hour) const {
     const auto found = history_.series().find(of);
@@ -73,7 +73,7 @@ TEST_F(DemandHistoryTest, WhatIsLongPastIsForgotten) {
   EXPECT_EQ(history_.since(), 1002u);
   EXPECT_EQ(peak(shape(18), 1002), 1u);
   now_ += 1h;
-  history_.change({shape(40), {.held = 1}}, {}, now_);
+  end(shape(40));
   EXPECT_EQ(history_.series().size(), 1u) << "nothing was asked for in any hour that is kept";
   EXPECT_EQ(peak(shape(40), 1003), 1u);
 }

@@ -20,7 +20,7 @@ std::string State::derived_difference(const State& other) const {
   if (waiting_by_team_ != other.waiting_by_team_) return "the number of waiting requests differs";
   if (owed_ != other.owed_) return "what a plan owes differs";
   if (!equal(lease_ends_, other.lease_ends_)) return "the ends of leases differ";
-  if (!equal(lease_timers_, other.lease_timers_)) return "the timers of leases differ";
+  if (!equal(lease_notices_, other.lease_notices_)) return "the notices of leases differ";
   if (!equal(request_timers_, other.request_timers_)) return "the timers of requests differ";
   if (!same_levels(history_, other.history_)) return "what is asked for differs";
   if (token_by_digest_ != other.token_by_digest_) return "the tokens differ";

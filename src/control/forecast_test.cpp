@@ -27,7 +27,7 @@ const DemandShape kShape{.memory = base::MiB(18 * 1024),
 class ForecastTest : public testing::Test {
  protected:
   void set(std::int64_t level) {
-    history_.change({kShape, {.held = level_}}, {kShape, {.held = level}}, now_);
+    history_.change(view_of(kShape), {.held = level_}, {.held = level}, now_);
     level_ = level;
   }
   /// `level_at(hour)` for so many hours; the clock stands at the beginning of the next one then.
@@ -108,7 +108,7 @@ TEST_F(ForecastTest, TheHourThatIsGoingOnIsNoneOfThePast) {
 TEST_F(ForecastTest, HeadroomIsRoundedUpAndWhatIsHeldTakenOff) {
   pass(48, [](std::uint32_t) { return 7; });
   set(3);
-  history_.change({}, {kShape, {.waiting = 2}}, now_);
+  history_.change(view_of(kShape), {}, {.waiting = 2}, now_);
   const auto more = line({.headroom = 1200});
   EXPECT_EQ(more.usual, 7);
   EXPECT_EQ(more.expected, 9) << "8.4";

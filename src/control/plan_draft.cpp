@@ -208,7 +208,7 @@ class Drafter {
       const auto [at, fresh] = known.try_emplace(kinds, draft_.problem.demands.size());
       if (fresh) add_demand({.kinds = std::move(kinds), .count = 0}, "waiting for " + text);
       ++draft_.problem.demands[at->second].count;
-      ++waiting_[shape_of(request)];
+      ++waiting_[shape_of(request).owned()];
       draft_.requests[at->second].push_back(id);
     }
   }
@@ -230,7 +230,7 @@ class Drafter {
         if (!host_has_room(state_.fleet().node(index), request.need))
           one.full_hosts.push_back(index);
     std::ranges::sort(one.full_hosts);
-    waiting_[shape_of(request)] += one.count;
+    waiting_[shape_of(request).owned()] += one.count;
     draft_.several.push_back(std::move(one));
   }
 

@@ -111,9 +111,12 @@ std::uint64_t State::use_counted(std::string_view node, std::string_view stream)
 
 std::optional<Instant> State::next_due() const {
   std::optional<Instant> next;
-  if (!lease_timers_.empty()) next = lease_timers_.front().first;
-  if (!request_timers_.empty())
-    next = std::min(next.value_or(Instant::max()), request_timers_.front().first);
+  const auto earliest = [&next](const auto& timers) {
+    if (!timers.empty()) next = std::min(next.value_or(Instant::max()), timers.front().first);
+  };
+  earliest(lease_ends_);
+  earliest(lease_notices_);
+  earliest(request_timers_);
   if (const auto* plan = applying())
     next = std::min({next.value_or(Instant::max()), plan->progressed + kPlanPatience,
                      cut_short_at(*plan), next_stop(*plan)});
@@ -123,7 +126,10 @@ std::optional<Instant> State::next_due() const {
 }
 
 std::vector<LeaseId> State::due_leases(Instant now, std::size_t most) const {
-  return due(lease_timers_, now, most);
+  auto leases = due(lease_ends_, now, most);
+  for (const auto id : due(lease_notices_, now, most - leases.size()))
+    if (find(id)->expires > now) leases.push_back(id);  // else it is among those that end
+  return leases;
 }
 std::vector<RequestId> State::due_requests(Instant now, std::size_t most) const {
   return due(request_timers_, now, most);
@@ -160,9 +166,9 @@ void State::unfile_key(const request::Request& request) {
 State::LeaseFile State::file_of(const request::Lease& lease) const {
   LeaseFile file{.counted = lease.state != request::LeaseState::kEnded || owed_.contains(lease.id)};
   if (!promised(lease)) return file;
-  file.end = file.timer = lease.expires;
+  file.end = lease.expires;
   if (lease.state != request::LeaseState::kActive) return file;
-  if (const auto* tier = find_tier(lease.tier)) file.timer = lease.expires - tier->notice;
+  if (const auto* tier = find_tier(lease.tier)) file.notice = lease.expires - tier->notice;
   return file;
 }
 
@@ -173,7 +179,7 @@ void State::refile(const request::Lease& lease, const LeaseFile& before, const L
     if (to) times.insert({*to, lease.id});
   };
   move(lease_ends_, before.end, after.end);
-  move(lease_timers_, before.timer, after.timer);
+  move(lease_notices_, before.notice, after.notice);
   if (before.counted == after.counted) return;
   const int sign = after.counted ? 1 : -1;
   auto& use = use_[lease.team];
@@ -203,7 +209,7 @@ void State::rebuild() {
   waiting_.clear();
   waiting_by_team_.clear();
   lease_ends_.clear();
-  lease_timers_.clear();
+  lease_notices_.clear();
   request_timers_.clear();
   token_by_digest_.clear();
   request_by_key_.clear();
@@ -212,7 +218,7 @@ void State::rebuild() {
   for (const auto& [id, request] : requests_) {
     file(request);
     file_key(request);
-    history_.count(asked_by(request));
+    history_.count(shape_of(request), level_of(request));
   }
   for (const auto& [id, lease] : leases_) refile(lease, {}, file_of(lease));
 }

@@ -132,8 +132,8 @@ class State {
   int waiting_of(std::string_view team) const;
   /// When the next notice, expiry or clean-up is due.
   std::optional<Instant> next_due() const;
-  /// Leases with a notice or an expiry due at `now`, and ended requests that may be forgotten;
-  /// at most `most` of each, earliest first.
+  /// Leases with an expiry due at `now`, then those with a notice; and ended requests that may be
+  /// forgotten. At most `most` of each, earliest first.
   std::vector<LeaseId> due_leases(Instant now, std::size_t most) const;
   std::vector<RequestId> due_requests(Instant now, std::size_t most) const;
   /// When the leases that hold slices end, soonest first.
@@ -183,9 +183,9 @@ class State {
   void unfile_key(const request::Request& request);
   /// Where a lease stands in the derived tables.
   struct LeaseFile {
-    std::optional<Instant> end;    ///< of what is promised
-    std::optional<Instant> timer;  ///< when it needs attention next: its notice, then its end
-    bool counted = false;          ///< in what its team and tier hold
+    std::optional<Instant> end;     ///< of what is promised
+    std::optional<Instant> notice;  ///< when its holder is to be told of that
+    bool counted = false;           ///< in what its team and tier hold
   };
   LeaseFile file_of(const request::Lease& lease) const;
   /// Moves a lease in the derived tables; an empty file is none at all.
@@ -221,7 +221,7 @@ class State {
   WaitingLines waiting_;
   std::map<std::string, int, std::less<>> waiting_by_team_;
   base::SortedSet<std::pair<Instant, LeaseId>> lease_ends_;
-  base::SortedSet<std::pair<Instant, LeaseId>> lease_timers_;
+  base::SortedSet<std::pair<Instant, LeaseId>> lease_notices_;
   base::SortedSet<std::pair<Instant, RequestId>> request_timers_;
   std::map<std::string, std::string, std::less<>> token_by_digest_;
   std::map<std::pair<std::string, std::string>, RequestId> request_by_key_;

@@ -56,9 +56,9 @@ TEST(History, ShowsTheHoursThatAreOver) {
                           .pool = "h100",
                           .models = {}};
   base::Instant now = control::start_of(500'000);
-  history.change({}, {shape, {.waiting = 2}}, now);
+  history.change(view_of(shape), {}, {.waiting = 2}, now);
   now += 2h + 5min;
-  history.change({shape, {.waiting = 2}}, {shape, {.held = 1}}, now);
+  history.change(view_of(shape), {.waiting = 2}, {.held = 1}, now);
   const auto object = history_object(history, now, 672);
   EXPECT_EQ(object["kind"], "DemandHistory");
   EXPECT_EQ(object["from"], base::to_string(control::start_of(500'000)));
