@@ -64,7 +64,8 @@ bool approved_at_once(const tenancy::Tier& tier, const placement::Candidate& lea
          (!tier.auto_approval || share <= tier.auto_approval->share);
 }
 
-/// Grants an approved request, or queues it with the reason.
+/// Grants an approved request, or queues it with the reason. The request may be one that `events`
+/// submits, if there is room for one event more.
 void place_or_queue(const State& state, const Request& request, const placement::Match& match,
                     const placement::World& world, Instant now, Events& events) {
   auto placed = placement::place(world, match, request.need);
@@ -82,6 +83,13 @@ base::Result<void> check_queue(const State& state, const tenancy::Team& team) {
               std::to_string(state.waiting_of(team.name)) + " requests of team " + team.name +
                   " wait already, and there is nothing free for this one now",
               "spec.team", "cancel some of them, or have the team's maxWaiting raised");
+}
+
+/// A list of one, without the copy that an initializer list makes.
+Events only(Event event) {
+  Events events;
+  events.push_back(std::move(event));
+  return events;
 }
 
 struct OwnLease {
@@ -127,11 +135,11 @@ LeaseGranted grant(const State& state, const Request& request, const placement::
   lease.granted = now;
   lease.expires = now + duration_of(request.need, *tier);
   lease.slices.reserve(spot.grants.size());
-  std::map<GpuIndex, std::uint64_t> last;  // generations handed out by this very event
   for (const auto& slice : spot.grants) {
-    auto& generation =
-        last.try_emplace(slice.gpu, state.fleet().gpu(slice.gpu).generation).first->second;
-    lease.slices.push_back({slice.gpu, ++generation, slice.shape});
+    const auto before = std::ranges::count(lease.slices, slice.gpu, &request::LeasedSlice::gpu);
+    const auto generation = state.fleet().gpu(slice.gpu).generation + 1;
+    lease.slices.push_back(
+        {slice.gpu, generation + static_cast<std::uint64_t>(before), slice.shape});
     for (const auto retired : slice.retires) {
       const bool known = std::ranges::any_of(event.retired, [&](const Retired& other) {
         return other.gpu == slice.gpu && other.generation == retired;
@@ -157,15 +165,18 @@ Decision decide_submit(const State& state, const Submit& command, const Actor& a
   const auto matched = placement::match(world.for_matching(), command.need);
   if (!matched) return std::unexpected(matched.error());
 
-  Request request{.id = state.next_request(),
-                  .team = command.team,
-                  .purpose = command.purpose,
-                  .submitted_by = actor.name,
-                  .need = command.need,
-                  .submitted = now,
-                  .state = RequestState::kApproved,
-                  .tier = matched->tier->name,
-                  .idempotency_key = command.idempotency_key};
+  Events events;
+  events.reserve(2);
+  auto& request = events.emplace_back().emplace<RequestSubmitted>().request;
+  request.id = state.next_request();
+  request.team = command.team;
+  request.purpose = command.purpose;
+  request.submitted_by = actor.name;
+  request.need = command.need;
+  request.submitted = now;
+  request.state = RequestState::kApproved;
+  request.tier = matched->tier->name;
+  request.idempotency_key = command.idempotency_key;
   if (!approved_at_once(*matched->tier, matched->candidates.front(), command.need)) {
     request.state = RequestState::kPendingApproval;
     request.reason = Reason::kAwaitingApproval;
@@ -173,15 +184,9 @@ Decision decide_submit(const State& state, const Submit& command, const Actor& a
       return std::unexpected(allowed.error());
     request.message =
         "larger or longer than tier " + request.tier + " approves by itself: an operator decides";
-    Events events;
-    events.emplace_back(RequestSubmitted{std::move(request)});
     return events;
   }
-  Events events;
-  events.reserve(2);
-  const auto& submitted = events.emplace_back(RequestSubmitted{std::move(request)});
-  place_or_queue(state, std::get<RequestSubmitted>(submitted).request, *matched, world, now,
-                 events);
+  place_or_queue(state, request, *matched, world, now, events);
   if (std::holds_alternative<RequestMoved>(events.back()))
     if (const auto allowed = check_queue(state, *team); !allowed)
       return std::unexpected(allowed.error());
@@ -225,9 +230,9 @@ Decision decide_cancel(const State& state, const Cancel& command, const Actor& a
   if (request::terminal(request->state) || request->state == RequestState::kReleasing)
     return Events{};
   if (request::holding(request->state))
-    return Events{LeaseEnding{request->lease, Reason::kCancelled, "cancelled by " + actor.name}};
-  return Events{RequestMoved{
-      request->id, RequestState::kCancelled, {}, Reason::kCancelled, "cancelled by " + actor.name}};
+    return only(LeaseEnding{request->lease, Reason::kCancelled, "cancelled by " + actor.name});
+  return only(RequestMoved{
+      request->id, RequestState::kCancelled, {}, Reason::kCancelled, "cancelled by " + actor.name});
 }
 
 Decision decide_renew(const State& state, const Renew& command, const Actor& actor, Instant now) {
@@ -262,7 +267,7 @@ Decision decide_release(const State& state, const Release& command, const Actor&
   const auto own = own_lease(state, command.lease, actor);
   if (!own) return std::unexpected(own.error());
   if (!promised(*own->lease)) return Events{};
-  return Events{LeaseEnding{own->lease->id, Reason::kReleased, "released by " + actor.name}};
+  return only(LeaseEnding{own->lease->id, Reason::kReleased, "released by " + actor.name});
 }
 
 Decision decide_tick(const State& state, Instant now) {

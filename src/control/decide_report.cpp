@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "control/decide.h"
@@ -91,10 +90,12 @@ class ReportReader {
     identify(index, gpu, report);
     if (report.health == Health::kQuarantined) quarantine(index, report.detail);
     if (parted_) return;
-    std::set<std::uint64_t> seen;
+    std::vector<const Slice*> seen;
     for (const auto& slice_report : report.slices) {
       const auto* slice = gpu.find(slice_report.generation);
-      if (slice && seen.insert(slice->generation).second) read_slice(index, *slice, slice_report);
+      if (slice == nullptr || std::ranges::find(seen, slice) != seen.end()) continue;
+      seen.push_back(slice);
+      read_slice(index, *slice, slice_report);
     }
   }
 
@@ -127,7 +128,7 @@ class ReportReader {
       case SliceStatus::kReady:
         if (slice.phase == SlicePhase::kPreparing) {
           events_.push_back(SliceReady{index, slice.generation, report.device});
-          auto& settled = settled_[slice.holder];
+          auto& settled = settled_of(slice.holder);
           settled.ready += 1;
           if (arriving(index, slice)) settled.arrived = report.device;
         } else if (slice.phase == SlicePhase::kInUse && slice.device != report.device) {
@@ -140,16 +141,16 @@ class ReportReader {
         // A failed slice of a lease that still stands is not given away under it.
         if (slice.phase == SlicePhase::kFailed && promised(index, slice)) return;
         events_.push_back(SliceFreed{index, slice.generation, kept(index, slice)});
-        settled_[slice.holder].freed += 1;
+        settled_of(slice.holder).freed += 1;
         return;
       case SliceStatus::kFailed:
         if (slice.phase != SlicePhase::kPreparing && slice.phase != SlicePhase::kInUse) return;
         events_.push_back(SliceFailed{index, slice.generation, report.detail});
         if (!walled_off(slice)) quarantine(index, report.detail);
         if (arriving(index, slice))
-          settled_[slice.holder].stays = report.detail;
+          settled_of(slice.holder).stays = report.detail;
         else
-          settled_[slice.holder].failed = report.detail;
+          settled_of(slice.holder).failed = report.detail;
         return;
     }
   }
@@ -186,7 +187,9 @@ class ReportReader {
     return !pool.fixed() || (pool.static_layout & catalog::bit(mig->instance)) != 0;
   }
 
+  /// What the report says of one lease's slices.
   struct Settled {
+    LeaseId lease;
     int ready = 0;
     int freed = 0;
     std::optional<std::string> failed;
@@ -194,8 +197,15 @@ class ReportReader {
     std::optional<std::string> stays;    ///< why that could not be made
   };
 
+  Settled& settled_of(LeaseId lease) {
+    const auto known = std::ranges::find(settled_, lease, &Settled::lease);
+    return known != settled_.end() ? *known : settled_.emplace_back(Settled{.lease = lease});
+  }
+
   void settle_leases() {
-    for (const auto& [id, settled] : settled_) {
+    std::ranges::sort(settled_, {}, &Settled::lease);
+    for (const auto& settled : settled_) {
+      const auto id = settled.lease;
       const auto* lease = state_.find(id);
       if (!lease) continue;
       if (settled.failed) {
@@ -235,10 +245,12 @@ class ReportReader {
 
   /// Slices of the lease that were not verified free before this report.
   int left(const request::Lease& lease) const {
-    return static_cast<int>(std::ranges::count_if(held_by(lease), [&](const auto& leased) {
+    int left = 0;
+    request::each_held_by(lease, [&](const request::LeasedSlice& leased) {
       const auto* slice = state_.fleet().gpu(leased.gpu).find(leased.generation);
-      return slice && slice->holder == lease.id;
-    }));
+      if (slice && slice->holder == lease.id) ++left;
+    });
+    return left;
   }
 
   const State& state_;
@@ -248,7 +260,7 @@ class ReportReader {
   std::optional<Instant> parted_;  ///< since when this history is not the one the report answers
   Events events_;
   std::set<GpuIndex> quarantined_;
-  std::map<LeaseId, Settled> settled_;
+  std::vector<Settled> settled_;
 };
 
 base::Result<void> check_numbers(const State& state, const fleet::NodeReport& report, Instant now) {

@@ -55,10 +55,10 @@ class InvariantsTest : public testing::Test {
   RequestId wait_for(const request::Need& need, Reason reason) {
     const auto id = state_.next_request();
     happen(RequestSubmitted{{.id = id,
-                             .team = "vision",
-                             .need = need,
                              .state = RequestState::kApproved,
-                             .tier = "production"}});
+                             .tier = "production",
+                             .need = need,
+                             .team = "vision"}});
     happen(RequestMoved{id, RequestState::kQueued, {}, reason, {}});
     return id;
   }
@@ -68,10 +68,10 @@ class InvariantsTest : public testing::Test {
     const auto id = wait_for(small_, Reason::kNoCapacity);
     request::Lease lease{.id = state_.next_lease(),
                          .request = id,
-                         .team = "vision",
-                         .tier = "production",
                          .pool = fleet::PoolIndex(0),
-                         .node = fleet::NodeIndex(0)};
+                         .node = fleet::NodeIndex(0),
+                         .team = "vision",
+                         .tier = "production"};
     std::uint64_t generation = 0;
     for (const auto& shape : shapes) lease.slices.push_back({GpuIndex(0), ++generation, shape});
     happen(LeaseGranted{lease, {}});

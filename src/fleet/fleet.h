@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>  // purity: for node_by_name_
 #include <vector>
 
 #include "fleet/gpu.h"
@@ -55,6 +58,14 @@ class Fleet {
   void reindex();
 
  private:
+  /// Every report names its node, so that must not cost a walk through a tree of all of them.
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const {
+      return std::hash<std::string_view>{}(name);
+    }
+  };
+
   std::vector<Pool> pools_;
   std::vector<Node> nodes_;
   std::vector<Gpu> gpus_;
@@ -62,7 +73,8 @@ class Fleet {
   /// such numbers when a node of that name is declared again.
   std::map<std::string, std::uint64_t, std::less<>> retired_generations_;
   std::map<std::string, PoolIndex, std::less<>> pool_by_name_;
-  std::map<std::string, NodeIndex, std::less<>> node_by_name_;
+  std::unordered_map<std::string, NodeIndex, NameHash, std::equal_to<>>  // purity: never walked
+      node_by_name_;
   std::vector<std::vector<NodeIndex>> nodes_by_pool_;
 };
 

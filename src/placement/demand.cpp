@@ -24,14 +24,14 @@ std::int32_t step_of(std::int64_t amount, std::int64_t per_octave) {
   return static_cast<std::int32_t>(1 + octave * per_octave + (amount - base) * per_octave / base);
 }
 
-void count(DemandPicture::Tallies& tallies, DemandKind kind, const request::Need& need) {
+void count(DemandPicture::Tallies& tallies, const DemandKind& kind, const request::Need& need) {
   auto found = tallies.find(kind);
   if (found == tallies.end()) {
     // A flood of different needs pushes out what is rarest.
     if (tallies.size() >= kMostKinds)
       tallies.erase(std::ranges::min_element(
           tallies, {}, [](const auto& entry) { return entry.second.weight; }));
-    found = tallies.emplace(std::move(kind), DemandTally{}).first;
+    found = tallies.emplace(kind, DemandTally{}).first;
   }
   auto& tally = found->second;
   const auto add = [](auto& sum, auto amount) {
@@ -78,7 +78,7 @@ bool Demand::observe(const request::Need& need, const std::string& tier) {
   kind.compute = base::MilliShare(need.compute.count() / 50 * 50);
   kind.cpu_step = step_of(need.cpu.count(), 6);
   kind.host_memory_step = step_of(need.host_memory.count(), 2);
-  count(recent_.needs, std::move(kind), need);
+  count(recent_.needs, kind, need);
   recent_.weight = recent_.weight + DemandTally::kArrival;
   if (recent_.weight > 2 * kMemory * DemandTally::kArrival) forget();
 

@@ -15,7 +15,7 @@ using fleet::Pool;
 using fleet::PoolIndex;
 
 /// Classes without members that are kept, beside as many as have some.
-constexpr std::size_t kSpare = 64;
+constexpr std::size_t kSpare = 256;
 
 /// Rank of a fit among those of one profile: future options first, then no device work, then the
 /// fewest idle instances lost, then the fullest GPU.

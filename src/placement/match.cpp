@@ -36,6 +36,8 @@ Cost times(Cost cost, int count) {
   return {cost.compute * count, cost.memory * count};
 }
 
+constexpr std::size_t kUsualCandidates = 8;
+
 /// What the largest thing seen so far could have offered, for the text of a refusal. Most needs are
 /// not refused: its name is put together only when asked for, from parts that the catalog owns.
 struct Largest {
@@ -57,7 +59,6 @@ class TierMatch {
       : world_(world), need_(need), tier_(tier), any_nodes_(any_nodes) {}
 
   void collect() {
-    found_.reserve(8);  // what most needs have
     const auto& pools = world_.fleet.pools();
     for (std::size_t i = 0; i < pools.size(); ++i) {
       const auto& pool = pools[i];
@@ -66,6 +67,8 @@ class TierMatch {
       const auto& model = world_.catalog.model(pool.model);
       if (!need_.models.empty() && std::ranges::find(need_.models, model.key) == need_.models.end())
         continue;
+      const auto* quota = world_.team.quota(pool.name);
+      limit_ = quota != nullptr && quota->limit ? &*quota->limit : nullptr;
       collect_pool(PoolIndex(i), pool, model);
     }
   }
@@ -73,6 +76,7 @@ class TierMatch {
   /// Sorted: the tier's preference of technology, then the least slice; equals by their pool's
   /// name.
   std::vector<Candidate> take() {
+    if (found_.size() < 2) return std::move(found_);
     drop_waste();
     std::vector<std::pair<Rank, std::size_t>> order;
     order.reserve(found_.size());
@@ -131,6 +135,7 @@ class TierMatch {
       const auto given = tier_.isolation_with(technology);
       if (!given || *given < need_.isolation || !pool.offers(technology)) continue;
       isolation_met_ = true;
+      found_.reserve(kUsualCandidates);
       // What a GPU is divided into cannot use its links.
       if (need_.linked() && technology != Technology::kWhole) continue;
       Candidate candidate{.pool = index, .technology = technology};
@@ -248,8 +253,7 @@ class TierMatch {
   void admit(const Candidate& candidate) {
     const auto& pool = world_.fleet.pool(candidate.pool);
     if (!nodes_could_hold(candidate, pool)) return;
-    const auto* quota = world_.team.quota(pool.name);
-    if (quota && quota->limit && !times(candidate.cost, need_.slices()).within(*quota->limit)) {
+    if (limit_ != nullptr && !times(candidate.cost, need_.slices()).within(*limit_)) {
       over_limit_ = true;
       return;
     }
@@ -282,6 +286,7 @@ class TierMatch {
   const Need& need_;
   const Tier& tier_;
   bool any_nodes_;
+  const Cost* limit_ = nullptr;  ///< of the team in the pool that is looked at; null: none
   std::vector<Candidate> found_;
   Largest largest_;
   bool isolation_met_ = false;
@@ -296,6 +301,7 @@ Result<std::vector<const Tier*>> eligible_tiers(const MatchWorld& world, const N
     return fail(Reason::kUnknownObject, "there is no tier \"" + need.tier + "\"", "spec.tier",
                 "see `tessera get tiers`");
   std::vector<const Tier*> tiers;
+  tiers.reserve(world.tiers.size());
   for (const auto& [name, tier] : world.tiers)
     if ((need.tier.empty() || name == need.tier) && tier.admits(world.team.name))
       tiers.push_back(&tier);

@@ -69,9 +69,8 @@ bool may_follow(RequestState from, RequestState to) {
 }
 
 std::vector<LeasedSlice> held_by(const Lease& lease) {
-  std::vector<LeasedSlice> all = lease.slices;
-  if (lease.arriving) all.push_back(*lease.arriving);
-  all.insert(all.end(), lease.leaving.begin(), lease.leaving.end());
+  std::vector<LeasedSlice> all;
+  each_held_by(lease, [&](const LeasedSlice& slice) { all.push_back(slice); });
   return all;
 }
 

@@ -51,22 +51,24 @@ bool holding(RequestState state);
 /// Whether the diagram above has an edge from `from` to `to`.
 bool may_follow(RequestState from, RequestState to);
 
+/// What changes along its life stands together: a large fleet's requests are cold memory, and each
+/// change should wake little of it.
 struct Request {
   RequestId id;
-  std::string team;
-  std::string purpose;
-  std::string submitted_by;
-  Need need;
-  Instant submitted{};
-  Instant ended{};  ///< epoch until terminal
-  RequestState state = RequestState::kPendingApproval;
-  std::string tier;              ///< matched tier
-  std::optional<Reason> reason;  ///< why it waits or how it ended
-  std::string message;           ///< the same for people
   LeaseId lease;                 ///< the one it holds or held last
+  Instant ended{};               ///< epoch until terminal
   int open_leases = 0;           ///< granted to it, their slices not yet verified free
   int attempts = 0;              ///< times its slices failed on a device
-  std::string idempotency_key;   ///< of the client; empty: none
+  std::optional<Reason> reason;  ///< why it waits or how it ended
+  RequestState state = RequestState::kPendingApproval;
+  std::string message;  ///< the reason for people
+  std::string tier;     ///< matched tier
+  Need need;
+  std::string team;
+  Instant submitted{};
+  std::string purpose;
+  std::string submitted_by;
+  std::string idempotency_key;  ///< of the client; empty: none
 
   static void fields(auto& self, auto&& visit) {
     visit("id", self.id);
@@ -116,24 +118,25 @@ enum class LeaseState : std::uint8_t { kProvisioning, kActive, kExpiring, kRelea
 std::string_view to_string(LeaseState state);
 
 /// What a team holds, over which slices, until when.
+/// Laid out as Request is.
 struct Lease {
   LeaseId id;
   RequestId request;
-  std::string team;
-  std::string tier;
+  LeaseState state = LeaseState::kProvisioning;
+  std::optional<Reason> end_reason;
+  Instant expires{};  ///< end of the promise; renewals move it
+  Instant ended{};    ///< epoch until the slices were verified free
   fleet::PoolIndex pool;
   fleet::NodeIndex node;  ///< the first, of a gang on several
+  fleet::Cost cost;       ///< charged to the team's quota until the slices are verified free
   std::vector<LeasedSlice> slices;
-  fleet::Cost cost;  ///< charged to the team's quota until the slices are verified free
-  MilliCpu cpu;      ///< of the host of each node
-  MiB host_memory;   ///< of the host of each node
-  LeaseState state = LeaseState::kProvisioning;
+  std::string team;
+  std::string tier;
   Instant granted{};
   Instant activated{};  ///< epoch until active
-  Instant expires{};    ///< end of the promise; renewals move it
-  Instant ended{};      ///< epoch until the slices were verified free
-  std::optional<Reason> end_reason;
-  fleet::Use use;  ///< as measured, as far as it was told
+  MilliCpu cpu;         ///< of the host of each node
+  MiB host_memory;      ///< of the host of each node
+  fleet::Use use;       ///< as measured, as far as it was told
   /// Being prepared for it elsewhere: it will change over. Not charged.
   std::optional<LeasedSlice> arriving;
   /// It has left these, or will never use them; they are not yet verified free. Not charged.
@@ -164,8 +167,14 @@ struct Lease {
   }
 };
 
-/// Every slice that a lease has anything to do with: its own, then the one arriving, then those it
-/// is leaving.
+/// Calls `act` with every slice that a lease has anything to do with: its own, then the one
+/// arriving, then those it is leaving.
+void each_held_by(const Lease& lease, auto&& act) {
+  for (const auto& slice : lease.slices) act(slice);
+  if (lease.arriving) act(*lease.arriving);
+  for (const auto& slice : lease.leaving) act(slice);
+}
+/// The same as a list.
 std::vector<LeasedSlice> held_by(const Lease& lease);
 /// The nodes that its own slices are on, each once, in the order of the slices; of one that takes
 /// nothing but a host, that. One that has left the fleet is not among them.

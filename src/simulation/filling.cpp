@@ -115,7 +115,7 @@ std::optional<RequestId> Filling::arrive(const TracePod& pod) {
     if (holds(id)) note_tenant(id);
     return id;
   }
-  request::Request request{.id = id, .team = kTraceTeam, .need = need_of(pod), .tier = kTraceTier};
+  request::Request request{.id = id, .tier = kTraceTier, .need = need_of(pod), .team = kTraceTeam};
   request.state = request::RequestState::kApproved;
   const auto spot = spot_for(request);
   if (!spot) return std::nullopt;

@@ -117,10 +117,10 @@ void MigFleet::grant(Held held, const placement::Spot& spot) {
   held.place = {slice.gpu, std::get<fleet::MigSlice>(slice.shape).instance};
   std::vector<control::Event> events;
   request::Request fresh{.id = state_.next_request(),
-                         .team = kChurnTeam,
-                         .need = need_of(held.job.profile),
                          .state = request::RequestState::kApproved,
-                         .tier = kChurnTier};
+                         .tier = kChurnTier,
+                         .need = need_of(held.job.profile),
+                         .team = kChurnTeam};
   if (held.request.valid()) {
     events.emplace_back(control::grant(state_, *state_.find(held.request), spot, kOneMoment));
   } else {
