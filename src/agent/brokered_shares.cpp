@@ -54,7 +54,7 @@ std::map<std::uint64_t, LeaseId> read_programs(const std::string& file) {
   for (std::string line; std::getline(lines, line);) {
     std::uint64_t lease = 0, identity = 0;
     if (!(std::istringstream(line) >> lease >> identity)) continue;
-    if (lease != 0 && identity != 0 && guard::identity_of(guard::pid_of(identity)) == identity)
+    if (lease != 0 && identity != 0 && !guard::has_ended(identity))
       programs.emplace(identity, LeaseId(lease));
   }
   return programs;
@@ -112,12 +112,10 @@ void BrokeredShares::remember_programs() {
     text += std::to_string(lease.value()) + " " + std::to_string(identity) + "\n";
   };
   for (const auto& [identity, lease] : before_)
-    if (guard::identity_of(guard::pid_of(identity)) == identity) add(lease, identity);
-  for (const auto& [name, pids] : broker_.programs())
-    for (const auto pid : pids)
-      if (const auto identity = guard::identity_of(pid);
-          identity != 0 && !before_.contains(identity))
-        add(lease_in(name), identity);
+    if (!guard::has_ended(identity)) add(lease, identity);
+  for (const auto& [name, identities] : broker_.programs())
+    for (const auto identity : identities)
+      if (!before_.contains(identity)) add(lease_in(name), identity);
   if (text == remembered_ || lock_ < 0) return;
   const auto file = folder_ + "/programs";
   // A disk that is full must not cost what was written before.
@@ -149,7 +147,8 @@ std::map<LeaseId, BrokeredShares::Tenant> BrokeredShares::wanted(
     if (again) continue;
     // The driver was asked a while ago: who has ended since has neither a row nor memory.
     for (const auto& process : share.processes)
-      if (!broker_.knows(name_of(share.lease), process.pid) && guard::identity_of(process.pid) != 0)
+      if (!broker_.knows(name_of(share.lease), process.pid) &&
+          !guard::has_ended_by_number(process.pid))
         gpu.outside += process.memory;
   }
   return tenants;
@@ -226,7 +225,7 @@ std::vector<ShareUse> BrokeredShares::use() const {
       if (const auto use = broker_.use_of(name_of(lease), key_of(uuid)))
         uses.push_back({lease, uuid, gpu.memory,
                         MiB(static_cast<std::int64_t>(use->memory_bytes / kBytesOfMiB)),
-                        gpu.outside, use->programs, use->violations});
+                        gpu.outside, use->programs, use->violations, use->refusals});
   return uses;
 }
 

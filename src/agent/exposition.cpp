@@ -146,6 +146,9 @@ class Exposition {
     share_family("tessera_share_gate_overruns", "gauge",
                  "Launches of those programs that waited as long as any may, and went on.",
                  [](const ShareUse& share) { return static_cast<double>(share.overruns); });
+    share_family("tessera_share_refusals", "gauge",
+                 "Times that somebody came to the lease's socket and was given nothing.",
+                 [](const ShareUse& share) { return static_cast<double>(share.refusals); });
   }
 
   void gpu_family(const char* name, const char* type, const char* help, const OfGpu& value) {

@@ -1,5 +1,6 @@
 #include "app/node_shares.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <grp.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #ifdef TESSERA_HAS_GUARD
@@ -21,6 +23,18 @@ using base::Reason;
 namespace {
 
 constexpr const char* kRootsShares = "/run/tessera";
+
+#ifdef TESSERA_HAS_GUARD
+/// A file for each program that runs under the guard: more than the kernel gives unasked, where it
+/// gives more.
+void take_files() {
+  constexpr rlim_t kEnough = 65'536;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= kEnough) return;
+  files.rlim_cur = std::min(files.rlim_max, kEnough);
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+#endif
 
 }  // namespace
 
@@ -42,6 +56,7 @@ base::Result<std::shared_ptr<agent::ShareKeeper>> make_share_keeper(
     group = found->gr_gid;
   }
 #ifdef TESSERA_HAS_GUARD
+  take_files();
   return std::make_shared<agent::BrokeredShares>(
       std::filesystem::absolute(choice.folder + "/" + node).string(), group);
 #else

@@ -106,8 +106,7 @@ bool attach_to_agent(const char* path) {
     return false;
   }
   if (own.adopt(welcome.row)) return true;
-  complain("%u programs of this tenant run already; nothing is allowed to one more",
-           kMostProcesses);
+  complain("as many programs of this tenant run as may; nothing is allowed to one more");
   return false;
 }
 

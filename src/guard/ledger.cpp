@@ -1,5 +1,7 @@
 #include "guard/ledger.h"
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,9 +24,49 @@ void nap() {
   nanosleep(&pause, nullptr);
 }
 
-/// Is the process of this owner word, or of this clearer, gone?
-bool is_gone(std::uint64_t owner) {
-  return identity_of(pid_of(owner)) != (owner & ~kStateMask);
+enum class Sight { kThere, kEnded, kUnknown };
+
+/// What cannot be looked at is not gone: files may have run out, or the kernel may hide the
+/// processes of others.
+Sight without_a_look(std::uint32_t pid) {
+  const bool ended = pid == 0 || (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH);
+  return ended ? Sight::kEnded : Sight::kUnknown;
+}
+
+/// The text of /proc/PID/stat; its length, -1 where there is none to be had.
+ssize_t read_stat(std::uint32_t pid, char* text, std::size_t room) {
+  char path[32];
+  std::snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  const auto length = read(file, text, room);
+  close(file);
+  return length;
+}
+
+/// What is seen of a process now; its identity where it is there.
+Sight look_at(std::uint32_t pid, std::uint64_t& identity) {
+  char text[512];
+  const auto length = read_stat(pid, text, sizeof(text) - 1);
+  if (length <= 0) return without_a_look(pid);
+  text[length] = '\0';
+  // "PID (NAME) STATE …": the name may hold anything, so count from its closing bracket. The number
+  // of threads is the 18th field after it, the start time the 20th.
+  constexpr int kThreads = 18;
+  constexpr int kStart = 20;
+  const char* at = std::strrchr(text, ')');
+  if (at == nullptr || at[1] == '\0') return Sight::kUnknown;
+  const bool zombie = at[2] == 'Z' || at[2] == 'X';
+  for (int field = 1; field <= kStart; ++field) {
+    at = std::strchr(at + 1, ' ');
+    if (at == nullptr) return Sight::kUnknown;
+    // Where only the first thread has ended, the others go on with what the process has.
+    if (field == kThreads && zombie && std::strtoull(at + 1, nullptr, 10) <= 1)
+      return Sight::kEnded;
+  }
+  const std::uint64_t start = std::strtoull(at + 1, nullptr, 10) & ((1ULL << 40) - 1);
+  identity = start << (kPidBits + 2) | std::uint64_t{pid} << 2;
+  return Sight::kThere;
 }
 
 void empty_row(Accounts& accounts, unsigned row) {
@@ -46,30 +88,19 @@ std::uint64_t add_up(std::uint64_t sum, std::uint64_t more) {
 }  // namespace
 
 std::uint64_t identity_of(std::uint32_t pid) {
-  char path[32];
-  std::snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  char text[512];
-  const auto length = read(file, text, sizeof(text) - 1);
-  close(file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
-  // "PID (NAME) STATE …": the name may hold anything, so count from its closing bracket. The number
-  // of threads is the 18th field after it, the start time the 20th.
-  constexpr int kThreads = 18;
-  constexpr int kStart = 20;
-  const char* at = std::strrchr(text, ')');
-  if (at == nullptr || at[1] == '\0') return 0;
-  const bool ended = at[2] == 'Z' || at[2] == 'X';
-  for (int field = 1; field <= kStart; ++field) {
-    at = std::strchr(at + 1, ' ');
-    if (at == nullptr) return 0;
-    // Where only the first thread has ended, the others go on with what the process has.
-    if (field == kThreads && ended && std::strtoull(at + 1, nullptr, 10) <= 1) return 0;
-  }
-  const std::uint64_t start = std::strtoull(at + 1, nullptr, 10) & ((1ULL << 40) - 1);
-  return start << (kPidBits + 2) | std::uint64_t{pid} << 2;
+  std::uint64_t identity = 0;
+  return look_at(pid, identity) == Sight::kThere ? identity : 0;
+}
+
+bool has_ended(std::uint64_t identity) {
+  std::uint64_t now = 0;
+  const auto sight = look_at(pid_of(identity), now);
+  return sight == Sight::kEnded || (sight == Sight::kThere && now != (identity & ~kStateMask));
+}
+
+bool has_ended_by_number(std::uint32_t pid) {
+  std::uint64_t identity = 0;
+  return look_at(pid, identity) == Sight::kEnded;
 }
 
 std::uint32_t pid_of(std::uint64_t owner) {
@@ -88,8 +119,8 @@ unsigned rows_of(const Accounts& accounts) {
 bool clear_row(Accounts& accounts, unsigned row, bool also_living) {
   auto owner = accounts.owner[row].load();
   if (owner == kFree) return false;
-  const bool ended = also_living && is_live(owner);
-  if (!ended && !is_gone(owner)) return false;
+  const bool told = also_living && is_live(owner);
+  if (!told && !has_ended(owner)) return false;
   const auto own = identity_of(static_cast<std::uint32_t>(getpid()));
   if (!accounts.owner[row].compare_exchange_strong(owner, own | kClearing)) return false;
   empty_row(accounts, row);
@@ -118,14 +149,13 @@ bool Ledger::adopt(unsigned row) {
 }
 
 bool Ledger::claim() {
-  const auto row = claim_row(*accounts_, static_cast<std::uint32_t>(getpid()));
+  const auto row = claim_row(*accounts_, identity_of(static_cast<std::uint32_t>(getpid())));
   if (row >= kMostProcesses) return false;
   row_ = row;
   return true;
 }
 
-unsigned claim_row(Accounts& accounts, std::uint32_t pid) {
-  const auto identity = identity_of(pid);
+unsigned claim_row(Accounts& accounts, std::uint64_t identity) {
   if (identity == 0) return kMostProcesses;
   const auto own = identity | kLive;
   const unsigned rows = rows_of(accounts);

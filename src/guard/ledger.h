@@ -14,8 +14,14 @@
 /// reserving looks again, a bounded number of times, before it refuses.
 namespace tessera::guard {
 
-/// Identity of a process as the owner word has it, state bits 0; 0 where there is no such process.
+/// Identity of a process as the owner word has it, state bits 0; 0 where there is no such process,
+/// or none that can be looked at.
 std::uint64_t identity_of(std::uint32_t pid);
+/// Whether the process of this identity or owner word has ended for certain. False where nobody can
+/// look, as when a process has no file left to look with.
+bool has_ended(std::uint64_t identity);
+/// The same by its number alone, which may be another process's by now.
+bool has_ended_by_number(std::uint32_t pid);
 std::uint32_t pid_of(std::uint64_t owner);
 bool is_live(std::uint64_t owner);
 
@@ -27,15 +33,16 @@ unsigned clear_the_dead(Accounts& accounts);
 /// What the tenant is charged on the GPU of this slot.
 std::uint64_t charged(const Accounts& accounts, unsigned slot);
 unsigned rows_of(const Accounts& accounts);
-/// A row for this process; the one it had, emptied, after an exec. kMostProcesses: all are taken.
-unsigned claim_row(Accounts& accounts, std::uint32_t pid);
+/// A row for the process of this identity; the one it had, emptied, after an exec. kMostProcesses:
+/// all are taken, or the identity is 0.
+unsigned claim_row(Accounts& accounts, std::uint64_t identity);
 
 class Ledger {
  public:
   constexpr Ledger() = default;
   Ledger(Accounts* accounts, const Limits* limits) : accounts_(accounts), limits_(limits) {}
 
-  /// Takes a row for this process, as claim_row(). False: all are taken.
+  /// Takes a row for this process, as claim_row(). False: there is none.
   bool claim();
   /// Uses the row that the agent has taken for this process. False: there is no such row.
   bool adopt(unsigned row);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <poll.h>
 #include <vector>
 
@@ -194,10 +195,11 @@ class Compute : public Rig {
     for (std::size_t i = 0; i < doors.size(); ++i)
       while (doors[i].programs() == 0) {
         std::vector<int> files;
-        doors[i].watch(files);
+        const auto now = std::chrono::steady_clock::now();
+        doors[i].watch(files, now);
         pollfd polled{files.front(), POLLIN, 0};
         ASSERT_EQ(poll(&polled, 1, 20'000), 1) << "program " << i << " does not come";
-        doors[i].attend(pages[i], files.front());
+        doors[i].attend(pages[i], now);
       }
   }
 

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <thread>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -146,6 +147,37 @@ TEST_F(SettingsTest, a_program_lives_on_without_its_first_thread) {
   ASSERT_EQ(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0);
   EXPECT_EQ(identity_of(pid), 0U);
   waitpid(child, nullptr, 0);
+}
+
+// Where no file was left to look with, everybody counted as gone: rows of programs that live were
+// cleared, and their memory given out again.
+TEST_F(SettingsTest, who_cannot_be_looked_at_has_not_ended) {
+  const auto parent = static_cast<std::uint32_t>(getppid());
+  const auto identity = identity_of(parent);
+  ASSERT_NE(identity, 0U);
+  EXPECT_FALSE(has_ended(identity));
+  EXPECT_TRUE(has_ended(identity ^ 1ULL << 40)) << "another one has its number";
+  auto accounts = std::make_unique<Accounts>();
+  accounts->rows_used = 1;
+  accounts->owner[0] = identity | 1;
+  accounts->charge[0][0] = 7;
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto seen = identity_of(parent);
+  const bool ended = has_ended(identity), ended_by_number = has_ended_by_number(parent);
+  const auto cleared = clear_the_dead(*accounts);
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(seen, 0U);
+  EXPECT_FALSE(ended);
+  EXPECT_FALSE(ended_by_number);
+  EXPECT_EQ(cleared, 0U);
+  EXPECT_EQ(accounts->charge[0][0], 7U);
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  waitpid(child, nullptr, 0);
+  EXPECT_TRUE(has_ended_by_number(static_cast<std::uint32_t>(child)));
 }
 
 TEST_F(SettingsTest, more_programs_than_rows_are_refused) {

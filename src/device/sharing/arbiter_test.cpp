@@ -36,7 +36,8 @@ class World {
       std::vector<GpuShare> gpus;
       for (const unsigned gpu : each.gpus) gpus.push_back({gpu + 1, guard::kNoLimit});
       pages_.push_back(*TenantPages::make(gpus));
-      row_ = guard::claim_row(pages_.back().accounts(), static_cast<std::uint32_t>(getpid()));
+      row_ = guard::claim_row(pages_.back().accounts(),
+                              guard::identity_of(static_cast<std::uint32_t>(getpid())));
       programs_.push_back({each, std::vector<Lane>(each.gpus.size())});
       sharers_.push_back({&pages_.back(), each.gpus, each.terms});
     }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "guard/ledger.h"
 
@@ -19,7 +20,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kNobodyThere = 1s;
-constexpr int kLongestPollMs = 1'000;
+constexpr auto kLongestPoll = 1s;
+constexpr std::size_t kFewestPrograms = 8;
 
 /// The clock that programs use for Progress::busy_until_ns.
 Arbiter::Nanoseconds monotonic_now() {
@@ -81,6 +83,15 @@ void Broker::remove(const std::string& name) {
   rebuild();
 }
 
+void Broker::divide_files() {
+  rlimit files{};
+  if (members_.empty() || getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  const auto each = static_cast<std::size_t>(files.rlim_cur) / 2 / members_.size();
+  for (auto& [name, member] : members_)
+    member->door.limit_programs(
+        std::clamp<std::size_t>(each, kFewestPrograms, guard::kMostProcesses));
+}
+
 /// One arbiter for all GPUs that tenants with several GPUs join. What was charged before begins
 /// anew.
 void Broker::rebuild() {
@@ -104,6 +115,7 @@ void Broker::rebuild() {
   }
   arbiters_.clear();
   for (auto& [gpus, of_gpus] : sharers) arbiters_.emplace_back(std::move(of_gpus));
+  divide_files();
   wake_doors();
   news_ = true;
   changed_.notify_all();
@@ -141,10 +153,10 @@ std::string Broker::tenant_of(std::uint32_t pid) const {
   return {};
 }
 
-std::map<std::string, std::vector<std::uint32_t>> Broker::programs() const {
+std::map<std::string, std::vector<std::uint64_t>> Broker::programs() const {
   const std::scoped_lock lock(mutex_);
-  std::map<std::string, std::vector<std::uint32_t>> all;
-  for (const auto& [name, member] : members_) all.emplace(name, member->door.pids());
+  std::map<std::string, std::vector<std::uint64_t>> all;
+  for (const auto& [name, member] : members_) all.emplace(name, member->door.identities());
   return all;
 }
 
@@ -155,7 +167,9 @@ std::optional<Use> Broker::use_of(const std::string& name, std::uint64_t gpu) co
   const auto slot = slot_of(found->second->tenant, gpu);
   if (!slot) return std::nullopt;
   const auto& accounts = found->second->pages.accounts();
-  Use use{guard::charged(accounts, *slot), found->second->door.programs(), 0};
+  Use use{.memory_bytes = guard::charged(accounts, *slot),
+          .programs = found->second->door.programs(),
+          .refusals = found->second->door.refusals()};
   for (unsigned row = 0; row < guard::rows_of(accounts); ++row)
     use.violations += accounts.progress[row][*slot].violations;
   return use;
@@ -167,26 +181,54 @@ void Broker::wake_doors() const {
   [[maybe_unused]] const auto written = write(wake_, &one, sizeof(one));
 }
 
+std::vector<Broker::Watch> Broker::watch_doors(std::vector<int>& files) const {
+  const std::scoped_lock lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<Watch> watches;
+  for (const auto& [name, member] : members_) {
+    const auto first = files.size();
+    member->door.watch(files, now);
+    watches.push_back(
+        {name, first, files.size(), member->door.rests_until(now).value_or(now + kLongestPoll)});
+  }
+  return watches;
+}
+
+bool Broker::attend(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = members_.find(name);
+  return found != members_.end() &&
+         found->second->door.attend(found->second->pages, std::chrono::steady_clock::now());
+}
+
+/// One lock for each door, not for the round: the gates go on in between.
 void Broker::attend_doors(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     std::vector<int> files{wake_};
-    {
-      const std::scoped_lock lock(mutex_);
-      for (const auto& [name, member] : members_) member->door.watch(files);
-    }
+    const auto watches = watch_doors(files);
     std::vector<pollfd> polled;
     for (const int file : files) polled.push_back({file, POLLIN, 0});
-    if (poll(polled.data(), polled.size(), kLongestPollMs) <= 0) continue;
+    auto until = std::chrono::steady_clock::now() + kLongestPoll;
+    for (const auto& each : watches) until = std::min(until, each.until);
+    const auto patience = std::chrono::ceil<std::chrono::milliseconds>(
+        std::max(until - std::chrono::steady_clock::now(), Door::Time::duration::zero()));
+    poll(polled.data(), polled.size(), static_cast<int>(patience.count()));
     std::uint64_t count = 0;
     [[maybe_unused]] const auto emptied = read(wake_, &count, sizeof(count));
-    const std::scoped_lock lock(mutex_);
-    for (const auto& each : polled) {
-      if (each.revents == 0 || each.fd == wake_) continue;
-      // A door that does not know the file leaves it alone.
-      for (auto& [name, member] : members_) member->door.attend(member->pages, each.fd);
+    const auto now = std::chrono::steady_clock::now();
+    bool news = false;
+    for (const auto& each : watches) {
+      const auto ready = [&](std::size_t at) { return polled[at].revents != 0; };
+      bool due = now >= each.until;
+      for (auto at = each.first; at < each.end && !due; ++at) due = ready(at);
+      if (due) news |= attend(each.name);
     }
-    news_ = true;
-    changed_.notify_all();
+    if (news) {
+      const std::scoped_lock lock(mutex_);
+      news_ = true;
+      changed_.notify_all();
+    }
+    std::this_thread::sleep_for(kBetweenRounds);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -16,7 +17,10 @@
 /// pages for each tenant, and moves the gates of each GPU.
 ///
 /// Two threads of its own: one at the doors, one for the gates. All functions are thread-safe and
-/// do not block longer than a look at the accounts takes. When the broker goes, programs keep
+/// do not block longer than a look at the accounts takes. The first goes round the doors at most
+/// once every kBetweenRounds, and lets the second go on after each of them; so a tenant whose
+/// programs come without end does not hold up the gates of the others. Half of the files that this
+/// process may have are for programs, divided among the doors. When the broker goes, programs keep
 /// their limits and the gates stay as they are; the destructor opens them.
 namespace tessera::device::sharing {
 
@@ -32,10 +36,13 @@ struct Use {
   std::uint64_t memory_bytes = 0;
   std::uint64_t programs = 0;    ///< that have the guard loaded
   std::uint64_t violations = 0;  ///< launches that went on after the longest wait at a gate
+  std::uint64_t refusals = 0;    ///< Door::refusals()
 };
 
 class Broker {
  public:
+  static constexpr std::chrono::milliseconds kBetweenRounds{2};
+
   Broker();
   ~Broker();
   Broker(const Broker&) = delete;
@@ -53,8 +60,9 @@ class Broker {
   bool knows(const std::string& name, std::uint32_t pid) const;
   /// The tenant that this process has come to; empty where there is none.
   std::string tenant_of(std::uint32_t pid) const;
-  /// Of all tenants, by name: the processes that have come to them and live.
-  std::map<std::string, std::vector<std::uint32_t>> programs() const;
+  /// Of all tenants, by name: the processes that have come to them and live, by
+  /// guard::identity_of().
+  std::map<std::string, std::vector<std::uint64_t>> programs() const;
   std::optional<Use> use_of(const std::string& name, std::uint64_t gpu) const;
 
  private:
@@ -64,7 +72,17 @@ class Broker {
     Door door;
   };
 
+  /// Of one door: what it is polled for, and when it wants to be attended at the latest.
+  struct Watch {
+    std::string name;
+    std::size_t first, end;  ///< among all that is polled
+    Door::Time until;
+  };
+
   void rebuild();
+  void divide_files();
+  std::vector<Watch> watch_doors(std::vector<int>& files) const;
+  bool attend(const std::string& name);
   void attend_doors(const std::stop_token& stop);
   void move_gates(const std::stop_token& stop);
   void wake_doors() const;

@@ -1,10 +1,13 @@
 #include "device/sharing/broker.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <grp.h>
 #include <poll.h>
@@ -13,6 +16,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -205,15 +209,193 @@ TEST_F(BrokerTest, lets_out_who_has_ended_before_the_next_comes_in) {
     const pid_t child = fork();
     if (child == 0) _exit(knock(path).accounts == nullptr ? 1 : 0);
     std::vector<int> files;
-    door.watch(files);
+    door.watch(files, Door::Time());
     pollfd polled{files.front(), POLLIN, 0};
     ASSERT_EQ(poll(&polled, 1, 20'000), 1);
-    door.attend(pages, files.front());
+    door.attend(pages, Door::Time());
     EXPECT_EQ(door.programs(), 1U);
     int status = 0;
     waitpid(child, &status, 0);
     EXPECT_EQ(status, 0);
   }
+}
+
+/// Comes to the door and reads nothing; -1: cannot.
+int knock_and_stay(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0)
+    return connection;
+  close(connection);
+  return -1;
+}
+
+// Every connection was answered at once and woke the gates: one tenant's programs kept the broker
+// busy, and the files in answers that nobody reads count against all that it may send.
+TEST_F(BrokerTest, a_tenant_that_comes_without_end_does_not_hold_up_others) {
+  Broker broker;
+  const auto vision = tenant("vision");
+  const auto speech = tenant("speech");
+  const auto flood = tenant("flood");
+  ASSERT_TRUE(broker.add("vision", vision).has_value());
+  ASSERT_TRUE(broker.add("speech", speech).has_value());
+  auto elsewhere = flood;
+  elsewhere.gpus = {{kGpu + 2, kMiB}};
+  ASSERT_TRUE(broker.add("flood", elsewhere).has_value());
+  const auto first = knock(vision.socket), second = knock(speech.socket);
+  ASSERT_TRUE(first.accounts != nullptr && second.accounts != nullptr);
+  first.accounts->progress[first.welcome.row][0].waiting = 1;
+  second.accounts->progress[second.welcome.row][0].waiting = 1;
+  std::atomic<unsigned> came = 0;
+  const auto begun = std::chrono::steady_clock::now();
+  std::jthread flooding([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      const int connection = knock_and_stay(elsewhere.socket);
+      if (connection < 0) continue;
+      ++came;
+      close(connection);
+    }
+  });
+  const auto gate = [&] { return first.limits->gpu[0].gate.load(); };
+  for (int turn = 0; turn < 5; ++turn) {
+    EXPECT_TRUE(within_a_second([&] { return gate() == guard::kGateClosed; }));
+    EXPECT_TRUE(within_a_second([&] { return gate() == guard::kGateBounded; }));
+  }
+  const auto asked = std::chrono::steady_clock::now();
+  EXPECT_NE(knock(vision.socket).accounts, nullptr);
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, 1s);
+  constexpr unsigned kInTheKernel = 70;
+  EXPECT_LE(came.load(),
+            (std::chrono::steady_clock::now() - begun) / Broker::kBetweenRounds + kInTheKernel);
+}
+
+TEST_F(BrokerTest, answers_no_more_than_a_few_who_do_not_read) {
+  const std::array<GpuShare, 1> gpus = {GpuShare{kGpu, 100 * kMiB}};
+  auto pages = *TenantPages::make(gpus);
+  const auto path = folder_ + "/door";
+  auto door = *Door::open(path);
+  std::vector<int> silent;
+  for (int i = 0; i < 40; ++i) silent.push_back(knock_and_stay(path));
+  const auto answered = [&] {
+    return static_cast<std::size_t>(std::ranges::count_if(silent, [](int connection) {
+      pollfd one{connection, POLLIN, 0};
+      return poll(&one, 1, 0) == 1;
+    }));
+  };
+  Door::Time now{};
+  for (int i = 0; i < 100; ++i) door.attend(pages, now += 30ms);
+  EXPECT_EQ(answered(), Door::kMostUnread);
+  std::vector<int> files;
+  door.watch(files, now);
+  EXPECT_EQ(files.size(), door.programs()) << "it rests, or would be called without end";
+  // Who goes, or reads, makes room for the next.
+  for (int i = 0; i < 4; ++i) close(silent[static_cast<std::size_t>(i)]);
+  silent.erase(silent.begin(), silent.begin() + 4);
+  for (int i = 0; i < 100; ++i) door.attend(pages, now += 30ms);
+  EXPECT_EQ(answered(), Door::kMostUnread);
+  for (const int connection : silent) close(connection);
+}
+
+// A connection that cannot be taken stays readable: the broker asked for it again without a pause.
+TEST_F(BrokerTest, rests_when_no_file_is_left) {
+  const std::array<GpuShare, 1> gpus = {GpuShare{kGpu, 100 * kMiB}};
+  auto pages = *TenantPages::make(gpus);
+  const auto path = folder_ + "/door";
+  auto door = *Door::open(path);
+  const int waiting = knock_and_stay(path);
+  ASSERT_GE(waiting, 0);
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const int next = dup(waiting);
+  close(next);
+  const rlimit none{static_cast<rlim_t>(next), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Door::Time now{1h};
+  EXPECT_FALSE(door.attend(pages, now));
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(door.refusals(), 1U);
+  std::vector<int> files;
+  door.watch(files, now);
+  EXPECT_TRUE(files.empty());
+  EXPECT_EQ(door.rests_until(now), now + Door::kRest);
+  EXPECT_TRUE(door.attend(pages, now + Door::kRest)) << "and then it is let in";
+  close(waiting);
+}
+
+TEST_F(BrokerTest, holds_no_more_files_than_its_part) {
+  const std::array<GpuShare, 1> gpus = {GpuShare{kGpu, 100 * kMiB}};
+  auto pages = *TenantPages::make(gpus);
+  const auto path = folder_ + "/door";
+  auto door = *Door::open(path);
+  door.limit_programs(2);
+  std::vector<pid_t> children;
+  for (int i = 0; i < 3; ++i) {
+    children.push_back(fork());
+    if (children.back() == 0) {
+      const auto given = knock(path);
+      _exit(given.accounts == nullptr ? 1 : pause());
+    }
+    std::vector<int> files;
+    Door::Time now{1h * i};
+    door.watch(files, now);
+    pollfd polled{files.front(), POLLIN, 0};
+    ASSERT_EQ(poll(&polled, 1, 20'000), 1);
+    door.attend(pages, now);
+  }
+  EXPECT_EQ(door.programs(), 2U);
+  EXPECT_EQ(door.refusals(), 1U);
+  for (const auto child : children) kill(child, SIGKILL);
+  for (const auto child : children) waitpid(child, nullptr, 0);
+}
+
+/// Makes the next process have this number; false where that cannot be told the kernel.
+bool number_next(pid_t pid) {
+  std::ofstream file("/proc/sys/kernel/ns_last_pid");
+  file << pid - 1 << std::flush;
+  return static_cast<bool>(file);
+}
+
+// Between a connection and a look at its process the number could become another process's, which
+// was then given the row.
+TEST_F(BrokerTest, a_number_that_was_used_again_is_given_no_row) {
+  const std::array<GpuShare, 1> gpus = {GpuShare{kGpu, 100 * kMiB}};
+  auto pages = *TenantPages::make(gpus);
+  const auto path = folder_ + "/door";
+  auto door = *Door::open(path);
+  // A child of the one that has come keeps the connection open beyond his end.
+  int done[2];
+  ASSERT_EQ(pipe(done), 0);
+  const pid_t comes = fork();
+  if (comes == 0) {
+    const int connection = knock_and_stay(path);
+    if (fork() != 0) _exit(connection >= 0 ? 0 : 1);
+    close(done[1]);
+    char byte = 0;
+    _exit(read(done[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(comes, &status, 0);
+  ASSERT_EQ(status, 0);
+  pid_t other = -1;
+  for (int i = 0; i < 20 && other != comes; ++i) {
+    if (!number_next(comes)) break;
+    other = fork();
+    if (other == 0) _exit(pause());
+    if (other == comes) break;
+    kill(other, SIGKILL);
+    waitpid(other, nullptr, 0);
+  }
+  if (other == comes) {
+    EXPECT_FALSE(door.attend(pages, Door::Time(1h)));
+    EXPECT_FALSE(door.has_let_in(static_cast<std::uint32_t>(comes)));
+    kill(other, SIGKILL);
+    waitpid(other, nullptr, 0);
+  }
+  close(done[1]);
+  close(done[0]);
+  if (other != comes) GTEST_SKIP() << "numbers cannot be chosen here";
 }
 
 TEST_F(BrokerTest, gives_a_program_its_own_row_again_after_an_exec) {
