@@ -21,8 +21,8 @@ void send(std::uint32_t pid, int signal) {
 }
 
 /// Asked once a second for every process: streams would cost several times the reading.
-std::string cgroups_of(std::uint32_t pid) {
-  const auto path = "/proc/" + std::to_string(pid) + "/cgroup";
+std::string cgroups_of(const std::string& proc, std::uint32_t pid) {
+  const auto path = proc + "/" + std::to_string(pid) + "/cgroup";
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return {};
   std::string text;
@@ -49,8 +49,8 @@ LeaseId tenant_in(std::string_view cgroups) {
 }
 
 LeaseId LinuxProcesses::tenant_of(std::uint32_t pid) {
-  const auto known = known_ ? known_(pid) : LeaseId();
-  return known.valid() ? known : tenant_in(cgroups_of(pid));
+  const auto named = tenant_in(cgroups_of(proc_, pid));
+  return named.valid() || !known_ ? named : known_(pid);
 }
 
 void LinuxProcesses::end(std::uint32_t pid) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -31,16 +32,18 @@ struct EndingPolicy {
   bool strangers = false;
 };
 
-/// Who knows better than control groups whose a process is; none where he does not. Called from any
-/// thread.
+/// Who knows whose a process is that no control group names; none where he does not. Called from
+/// any thread.
 using KnownTenant = std::function<LeaseId(std::uint32_t pid)>;
 
-/// This machine's. A process belongs to lease N when `known` says so, or one of its control groups
-/// is named "tessera-lease-N.scope".
+/// This machine's. A process belongs to lease N when one of its control groups is named
+/// "tessera-lease-N.scope", whatever else it says of itself; where none names a lease, when `known`
+/// says so.
 class LinuxProcesses final : public Processes {
  public:
-  explicit LinuxProcesses(EndingPolicy policy, KnownTenant known = {})
-      : policy_(policy), known_(std::move(known)) {}
+  /// `proc`: where the kernel tells of processes.
+  explicit LinuxProcesses(EndingPolicy policy, KnownTenant known = {}, std::string proc = "/proc")
+      : policy_(policy), known_(std::move(known)), proc_(std::move(proc)) {}
   LeaseId tenant_of(std::uint32_t pid) override;
   /// SIGTERM to a process that is asked first, SIGKILL once that was ten seconds ago.
   void end(std::uint32_t pid) override;
@@ -48,6 +51,7 @@ class LinuxProcesses final : public Processes {
  private:
   EndingPolicy policy_;
   KnownTenant known_;
+  const std::string proc_;
   std::mutex mutex_;
   std::map<std::uint32_t, std::chrono::steady_clock::time_point> asked_;
 };

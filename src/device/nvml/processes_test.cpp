@@ -1,6 +1,9 @@
 #include "device/nvml/processes.h"
 
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -16,6 +19,27 @@ TEST(Processes, FindTheirLeaseInTheNameOfAScope) {
        {"", "0::/user.slice\n", "0::/tessera-lease-.scope\n", "0::/tessera-lease-4x.scope\n",
         "0::/tessera-lease-42", "0::/tessera-lease-99999999999999999999.scope\n"})
     EXPECT_FALSE(tenant_in(text).valid()) << text;
+}
+
+// A program of one lease that came to the socket of another counted as the other's: its memory and
+// its time with it.
+TEST(Processes, WhoComesToASocketIsStillOfTheLeaseThatItsControlGroupNames) {
+  namespace fs = std::filesystem;
+  auto proc = (fs::temp_directory_path() / "tessera-proc-XXXXXX").string();
+  ASSERT_NE(mkdtemp(proc.data()), nullptr);
+  const auto tell = [&](const char* pid, const char* text) {
+    fs::create_directory(fs::path(proc) / pid);
+    std::ofstream(fs::path(proc) / pid / "cgroup") << text;
+  };
+  tell("12", "0::/tessera-lease-1.scope\n");
+  tell("13", "0::/\n");
+  LinuxProcesses processes(
+      {}, [](std::uint32_t pid) { return LeaseId(pid < 15 ? 2 : 0); }, proc);
+  EXPECT_EQ(processes.tenant_of(12), LeaseId(1));
+  EXPECT_EQ(processes.tenant_of(13), LeaseId(2)) << "no control group says anything";
+  EXPECT_EQ(processes.tenant_of(14), LeaseId(2)) << "nor is there one";
+  EXPECT_FALSE(processes.tenant_of(15).valid());
+  fs::remove_all(proc);
 }
 
 /// A child that waits to be ended; whether it was is told by its exit.
