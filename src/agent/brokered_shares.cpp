@@ -132,6 +132,20 @@ std::string BrokeredShares::socket_of(const std::string& folder, LeaseId lease) 
   return folder + "/" + name_of(lease);
 }
 
+/// What its programs have of the GPU that is not in its account.
+MiB BrokeredShares::outside_of(const GuardedShare& share) const {
+  MiB outside{0};
+  for (const auto& process : share.processes) {
+    const auto charge = broker_.peak_charge(name_of(share.lease), process.pid, key_of(share.gpu));
+    // The driver was asked a while ago: who has ended since has neither a row nor memory.
+    if (!charge && guard::has_ended_by_number(process.pid)) continue;
+    MiB allowed{0};
+    if (charge) allowed = MiB(static_cast<std::int64_t>(*charge / kBytesOfMiB)) + kContextAllowance;
+    outside += std::max(process.memory - allowed, MiB(0));
+  }
+  return outside;
+}
+
 std::map<LeaseId, BrokeredShares::Tenant> BrokeredShares::wanted(
     const std::vector<GuardedShare>& shares) const {
   std::map<LeaseId, Tenant> tenants;
@@ -145,11 +159,7 @@ std::map<LeaseId, BrokeredShares::Tenant> BrokeredShares::wanted(
                               static_cast<std::uint32_t>(
                                   std::clamp<std::int64_t>(share.compute.count(), 1, 1'000'000))});
     if (again) continue;
-    // The driver was asked a while ago: who has ended since has neither a row nor memory.
-    for (const auto& process : share.processes)
-      if (!broker_.knows(name_of(share.lease), process.pid) &&
-          !guard::has_ended_by_number(process.pid))
-        gpu.outside += process.memory;
+    gpu.outside += outside_of(share);
   }
   return tenants;
 }

@@ -14,9 +14,10 @@
 /// GPUs of this node that it shares. Its programs come to FOLDER/lease-N.
 ///
 /// The memory of a lease's programs that have no row in its account (they were started under an
-/// agent that has ended since, or go around the guard) is taken off what the others may have. So
-/// an agent that is killed and started again gives nobody his share twice. Which programs those are
-/// is kept in FOLDER/programs, written with every tick that finds others.
+/// agent that has ended since, or go around the guard) is taken off what the others may have; of
+/// those that have one, what is beyond their charge and kContextAllowance. So an agent that is
+/// killed and started again gives nobody his share twice. Which programs those are is kept in
+/// FOLDER/programs, written with every tick that finds others.
 ///
 /// One agent at a time keeps shares in a folder: two would take each other's sockets away.
 ///
@@ -29,6 +30,10 @@ namespace tessera::agent {
 
 class BrokeredShares : public ShareKeeper {
  public:
+  /// A context of the driver's, and the code that it loads, are charged to nobody: so much of what
+  /// a guarded program has is taken for that.
+  static constexpr base::MiB kContextAllowance{1024};
+
   /// The folder is made when the first lease comes.
   explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {});
   ~BrokeredShares() override;
@@ -53,6 +58,7 @@ class BrokeredShares : public ShareKeeper {
     std::uint32_t weight = 0;
   };
 
+  base::MiB outside_of(const GuardedShare& share) const;
   std::map<fleet::LeaseId, Tenant> wanted(const std::vector<GuardedShare>& shares) const;
   base::Result<void> take_folder();
   base::Result<void> add(fleet::LeaseId lease, const Tenant& tenant);

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <type_traits>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -48,8 +49,17 @@ class BrokeredSharesTest : public testing::Test {
     return BrokeredShares::socket_of(folder_ + "/node", LeaseId(lease));
   }
 
-  /// What a program of the lease is told: its limits. nullptr: nobody answers.
-  std::shared_ptr<const guard::Limits> ask(std::uint64_t lease) const {
+  template <class Page>
+  static std::shared_ptr<Page> map(int file, int protection) {
+    void* at = mmap(nullptr, sizeof(Page), protection, MAP_SHARED, file, 0);
+    if (at == MAP_FAILED) return nullptr;
+    return {static_cast<Page*>(at),
+            [](Page* page) { munmap(const_cast<std::remove_const_t<Page>*>(page), sizeof(Page)); }};
+  }
+
+  /// What a program of the lease is told: its limits; its accounts are kept, and its row. nullptr:
+  /// nobody answers.
+  std::shared_ptr<const guard::Limits> ask(std::uint64_t lease) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     socket_of(lease).copy(address.sun_path, sizeof(address.sun_path) - 1);
@@ -57,8 +67,8 @@ class BrokeredSharesTest : public testing::Test {
     const timeval patience{5, 0};
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     int files[2] = {-1, -1};
+    guard::Welcome welcome{};
     if (connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-      guard::Welcome welcome{};
       iovec part{&welcome, sizeof(welcome)};
       alignas(cmsghdr) char room[CMSG_SPACE(sizeof(files))]{};
       msghdr message{};
@@ -66,18 +76,21 @@ class BrokeredSharesTest : public testing::Test {
       message.msg_iovlen = 1;
       message.msg_control = room;
       message.msg_controllen = sizeof(room);
-      if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) == sizeof(welcome))
+      if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) == sizeof(welcome) &&
+          CMSG_FIRSTHDR(&message) != nullptr)
         std::memcpy(files, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(files));
     }
     close(connection);
     if (files[0] < 0) return nullptr;
-    void* at = mmap(nullptr, sizeof(guard::Limits), PROT_READ, MAP_SHARED, files[0], 0);
+    auto limits = map<const guard::Limits>(files[0], PROT_READ);
+    accounts_ = map<guard::Accounts>(files[1], PROT_READ | PROT_WRITE);
+    row_ = welcome.row;
     for (const int file : files) close(file);
-    return {static_cast<const guard::Limits*>(at), [](const guard::Limits* page) {
-              munmap(const_cast<guard::Limits*>(page), sizeof(*page));
-            }};
+    return limits;
   }
 
+  std::shared_ptr<guard::Accounts> accounts_;
+  unsigned row_ = 0;
   std::string folder_;
   std::unique_ptr<BrokeredShares> shares_;
 };
@@ -150,6 +163,25 @@ TEST_F(BrokeredSharesTest, AProgramThatHasEndedTakesNothingOffTheRest) {
   const auto limits = ask(1);
   ASSERT_TRUE(limits);
   EXPECT_EQ(limits->gpu[0].memory, 1024ULL << 20);
+}
+
+// Who had come to the socket was believed to be charged for all that he took.
+TEST_F(BrokeredSharesTest, WhatAProgramTakesBeyondItsAccountIsTakenOffTheRest) {
+  shares_->keep({share(1, 4096)});
+  const auto limits = ask(1);
+  ASSERT_TRUE(limits && accounts_);
+  const auto self = static_cast<std::uint32_t>(getpid());
+  auto wanted = share(1, 4096);
+  wanted.processes = {process(self, 1024)};
+  shares_->keep({wanted});
+  EXPECT_EQ(limits->gpu[0].memory, 4096ULL << 20) << "that may be its context";
+  wanted.processes = {process(self, 1024 + 700)};
+  shares_->keep({wanted});
+  EXPECT_EQ(limits->gpu[0].memory, (4096ULL - 700) << 20);
+  EXPECT_EQ(shares_->use()[0].outside, MiB(700));
+  accounts_->charge[0][row_] = 500ULL << 20;
+  shares_->keep({wanted});
+  EXPECT_EQ(limits->gpu[0].memory, (4096ULL - 200) << 20);
 }
 
 TEST_F(BrokeredSharesTest, WhoseAProgramIsIsKnownByTheDoorItCameTo) {

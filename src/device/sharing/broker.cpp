@@ -68,7 +68,8 @@ base::Result<void> Broker::add(const std::string& name, const Tenant& tenant) {
   if (!pages) return std::unexpected(pages.error());
   auto door = Door::open(tenant.socket, tenant.group);
   if (!door) return std::unexpected(door.error());
-  members_.emplace(name, std::make_unique<Member>(tenant, std::move(*pages), std::move(*door)));
+  members_.emplace(
+      name, std::make_unique<Member>(tenant, std::move(*pages), std::move(*door), PeakCharges()));
   rebuild();
   return {};
 }
@@ -140,10 +141,17 @@ bool Broker::limit_memory(const std::string& name, std::uint64_t gpu, std::uint6
   return true;
 }
 
-bool Broker::knows(const std::string& name, std::uint32_t pid) const {
+std::optional<std::uint64_t> Broker::peak_charge(const std::string& name, std::uint32_t pid,
+                                                 std::uint64_t gpu) const {
   const std::scoped_lock lock(mutex_);
   const auto found = members_.find(name);
-  return found != members_.end() && found->second->door.has_let_in(pid);
+  if (found == members_.end()) return std::nullopt;
+  const auto row = found->second->door.row_of(pid);
+  const auto slot = slot_of(found->second->tenant, gpu);
+  if (!row) return std::nullopt;
+  if (!slot) return 0;
+  const auto& accounts = found->second->pages.accounts();
+  return std::max(found->second->peaks.of(*row, *slot), accounts.charge[*slot][*row].load());
 }
 
 std::string Broker::tenant_of(std::uint32_t pid) const {
@@ -239,6 +247,10 @@ void Broker::move_gates(const std::stop_token& stop) {
         members_, [](const auto& entry) { return entry.second->door.programs() > 0; });
     std::chrono::nanoseconds pause = kNobodyThere;
     const auto now = monotonic_now();
+    const auto looked = std::chrono::steady_clock::now();
+    for (auto& [name, member] : members_)
+      member->peaks.look(member->pages.accounts(),
+                         static_cast<unsigned>(member->tenant.gpus.size()), looked);
     for (auto& arbiter : arbiters_) {
       arbiter.step(now);
       if (anybody)

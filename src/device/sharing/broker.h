@@ -12,6 +12,7 @@
 
 #include "device/sharing/arbiter.h"
 #include "device/sharing/door.h"
+#include "device/sharing/peak_charges.h"
 
 /// Shares this machine's GPUs among tenants whose programs run under the guard: keeps a door and
 /// pages for each tenant, and moves the gates of each GPU.
@@ -56,8 +57,10 @@ class Broker {
   /// From now on. Both: false where there is no such tenant, or it has no such GPU.
   bool change(const std::string& name, Terms terms);
   bool limit_memory(const std::string& name, std::uint64_t gpu, std::uint64_t bytes);
-  /// Whether this process has a row in that tenant's account.
-  bool knows(const std::string& name, std::uint32_t pid) const;
+  /// The most that this process was charged lately in that tenant's account; none where it has no
+  /// row there.
+  std::optional<std::uint64_t> peak_charge(const std::string& name, std::uint32_t pid,
+                                           std::uint64_t gpu) const;
   /// The tenant that this process has come to; empty where there is none.
   std::string tenant_of(std::uint32_t pid) const;
   /// Of all tenants, by name: the processes that have come to them and live, by
@@ -70,6 +73,7 @@ class Broker {
     Tenant tenant;
     TenantPages pages;
     Door door;
+    PeakCharges peaks;
   };
 
   /// Of one door: what it is polled for, and when it wants to be attended at the latest.
