@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <system_error>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "agent/trusted_folder.h"
 #include "guard/gpu_key.h"
 #include "guard/ledger.h"
 
@@ -47,30 +49,37 @@ std::uint64_t bytes_left(MiB memory, MiB outside) {
   return static_cast<std::uint64_t>(std::max(memory - outside, MiB(0)).count()) * kBytesOfMiB;
 }
 
-/// A line for each program: lease, identity. What is no such line is left out; so is who has ended.
-std::map<std::uint64_t, LeaseId> read_programs(const std::string& file) {
-  std::map<std::uint64_t, LeaseId> programs;
+/// Lines of two numbers. What is no such line is left out.
+std::vector<std::pair<std::uint64_t, std::uint64_t>> read_pairs(const std::string& file) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> pairs;
   std::ifstream lines(file);
   for (std::string line; std::getline(lines, line);) {
-    std::uint64_t lease = 0, identity = 0;
-    if (!(std::istringstream(line) >> lease >> identity)) continue;
+    std::uint64_t first = 0, second = 0;
+    if (std::istringstream(line) >> first >> second) pairs.emplace_back(first, second);
+  }
+  return pairs;
+}
+
+std::string line_of(LeaseId lease, std::uint64_t number) {
+  return std::to_string(lease.value()) + " " + std::to_string(number) + "\n";
+}
+
+/// A line for each program: lease, identity. Who has ended is left out.
+std::map<std::uint64_t, LeaseId> read_programs(const std::string& file) {
+  std::map<std::uint64_t, LeaseId> programs;
+  for (const auto& [lease, identity] : read_pairs(file))
     if (lease != 0 && identity != 0 && !guard::has_ended(identity))
       programs.emplace(identity, LeaseId(lease));
-  }
   return programs;
 }
 
-/// A folder that somebody else has, or can write to, could show programs limits of his own.
-base::Result<void> check_owner(const std::filesystem::path& folder) {
-  struct stat status {};
-  const bool found = lstat(folder.c_str(), &status) == 0;
-  const bool ours = found && (status.st_uid == geteuid() || status.st_uid == 0);
-  // What a link leads to was chosen by its owner; its own mode says nothing.
-  const bool closed = S_ISLNK(status.st_mode) || (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-  if (ours && closed) return {};
-  return base::fail(base::Reason::kUnavailable,
-                    ours ? "others may write to it" : "it is another user's", folder.string(),
-                    "name a folder for shares that is yours alone");
+/// A line for each lease: its number, its user's.
+std::map<LeaseId, uid_t> read_users(const std::string& file) {
+  std::map<LeaseId, uid_t> users;
+  for (const auto& [lease, user] : read_pairs(file))
+    if (lease != 0 && user < std::numeric_limits<uid_t>::max())
+      users.emplace(LeaseId(lease), static_cast<uid_t>(user));
+  return users;
 }
 
 /// Others than its owner may look for sockets in it.
@@ -86,7 +95,7 @@ base::Result<void> make_folder(const std::filesystem::path& folder) {
     if (error)
       return base::fail(base::Reason::kUnavailable, "cannot make it: " + error.message(),
                         each.string(), "name a folder for shares that can be written to");
-    if (auto safe = check_owner(each); !safe) return safe;
+    if (auto safe = check_trusted(each); !safe) return safe;
   }
   return {};
 }
@@ -94,10 +103,11 @@ base::Result<void> make_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 BrokeredShares::BrokeredShares(std::string folder, std::optional<gid_t> group)
-    : folder_(std::move(folder)),
-      group_(group),
-      before_(check_owner(folder_) ? read_programs(folder_ + "/programs")
-                                   : std::map<std::uint64_t, LeaseId>()) {}
+    : folder_(std::move(folder)), group_(group) {
+  if (!check_trusted(folder_)) return;
+  before_ = read_programs(folder_ + "/programs");
+  users_ = read_users(folder_ + "/users");
+}
 
 /// The sockets first: whoever has the folder next may have one of the same name.
 BrokeredShares::~BrokeredShares() {
@@ -106,18 +116,10 @@ BrokeredShares::~BrokeredShares() {
 }
 
 /// Where it cannot be written nothing is lost while this agent runs.
-void BrokeredShares::remember_programs() {
-  std::string text;
-  const auto add = [&](LeaseId lease, std::uint64_t identity) {
-    text += std::to_string(lease.value()) + " " + std::to_string(identity) + "\n";
-  };
-  for (const auto& [identity, lease] : before_)
-    if (!guard::has_ended(identity)) add(lease, identity);
-  for (const auto& [name, identities] : broker_.programs())
-    for (const auto identity : identities)
-      if (!before_.contains(identity)) add(lease_in(name), identity);
-  if (text == remembered_ || lock_ < 0) return;
-  const auto file = folder_ + "/programs";
+void BrokeredShares::write(const std::string& name, std::string text,
+                           std::string& remembered) const {
+  if (text == remembered || lock_ < 0) return;
+  const auto file = folder_ + "/" + name;
   // A disk that is full must not cost what was written before.
   std::ofstream fresh(file + ".new", std::ios::trunc);
   fresh << text;
@@ -125,7 +127,26 @@ void BrokeredShares::remember_programs() {
   if (!fresh) return;
   std::error_code error;
   std::filesystem::rename(file + ".new", file, error);
-  if (!error) remembered_ = std::move(text);
+  if (!error) remembered = std::move(text);
+}
+
+void BrokeredShares::remember_programs() {
+  std::erase_if(before_, [](const auto& program) { return guard::has_ended(program.first); });
+  std::string text;
+  for (const auto& [identity, lease] : before_) text += line_of(lease, identity);
+  for (const auto& [name, identities] : broker_.programs())
+    for (const auto identity : identities)
+      if (!before_.contains(identity)) text += line_of(lease_in(name), identity);
+  write("programs", std::move(text), remembered_programs_);
+}
+
+void BrokeredShares::remember_users(const std::map<LeaseId, Tenant>& wants) {
+  std::erase_if(users_, [&](const auto& user) { return !wants.contains(user.first); });
+  for (const auto& [name, user] : broker_.users())
+    if (wants.contains(lease_in(name))) users_[lease_in(name)] = user;
+  std::string text;
+  for (const auto& [lease, user] : users_) text += line_of(lease, user);
+  write("users", std::move(text), remembered_users_);
 }
 
 std::string BrokeredShares::socket_of(const std::string& folder, LeaseId lease) {
@@ -182,6 +203,7 @@ base::Result<void> BrokeredShares::add(LeaseId lease, const Tenant& tenant) {
   if (auto taken = take_folder(); !taken) return taken;
   device::sharing::Tenant asked{
       .socket = socket_of(folder_, lease), .group = group_, .terms = {.weight = tenant.weight}};
+  if (const auto user = users_.find(lease); user != users_.end()) asked.user = user->second;
   for (const auto& [uuid, gpu] : tenant.gpus) {
     const auto key = key_of(uuid);
     if (key == 0)
@@ -200,20 +222,31 @@ void BrokeredShares::change(LeaseId lease, Tenant& had, const Tenant& wants) {
   had = wants;
 }
 
+/// A lease that is on other GPUs now begins anew. Its programs have what they were given, and come
+/// to no account any more. True where there is one less.
+bool BrokeredShares::drop_unwanted(const std::map<LeaseId, Tenant>& wants) {
+  const auto programs = broker_.programs();
+  const auto dropped = std::erase_if(kept_, [&](const auto& entry) {
+    const auto& [lease, tenant] = entry;
+    const auto found = wants.find(lease);
+    const auto uuid = [](const auto& gpu) { return gpu.first; };
+    if (found != wants.end() && std::ranges::equal(tenant.gpus, found->second.gpus, {}, uuid, uuid))
+      return false;
+    const auto its = programs.find(name_of(lease));
+    if (found != wants.end() && its != programs.end())
+      for (const auto identity : its->second) before_.emplace(identity, lease);
+    broker_.remove(name_of(lease));
+    return true;
+  });
+  return dropped > 0;
+}
+
 std::map<LeaseId, std::string> BrokeredShares::keep(const std::vector<GuardedShare>& shares) {
   auto wants = wanted(shares);
   std::map<LeaseId, std::string> trouble;
   const std::scoped_lock lock(mutex_);
-  // A lease that is on other GPUs now begins anew: its programs there are others.
-  std::erase_if(kept_, [&](const auto& entry) {
-    const auto found = wants.find(entry.first);
-    const bool stays = found != wants.end() && std::ranges::equal(
-                                                   entry.second.gpus, found->second.gpus, {},
-                                                   [](const auto& gpu) { return gpu.first; },
-                                                   [](const auto& gpu) { return gpu.first; });
-    if (!stays) broker_.remove(name_of(entry.first));
-    return !stays;
-  });
+  remember_users(wants);
+  if (drop_unwanted(wants)) wants = wanted(shares);
   for (auto& [lease, tenant] : wants) {
     if (const auto found = kept_.find(lease); found != kept_.end()) {
       change(lease, found->second, tenant);
@@ -241,7 +274,9 @@ std::vector<ShareUse> BrokeredShares::use() const {
 
 LeaseId BrokeredShares::lease_of(std::uint32_t pid) const {
   const auto lease = lease_in(broker_.tenant_of(pid));
-  if (lease.valid() || before_.empty()) return lease;
+  if (lease.valid()) return lease;
+  const std::scoped_lock lock(mutex_);
+  if (before_.empty()) return lease;
   const auto found = before_.find(guard::identity_of(pid));
   return found == before_.end() ? LeaseId() : found->second;
 }

@@ -14,10 +14,11 @@
 /// GPUs of this node that it shares. Its programs come to FOLDER/lease-N.
 ///
 /// The memory of a lease's programs that have no row in its account (they were started under an
-/// agent that has ended since, or go around the guard) is taken off what the others may have; of
-/// those that have one, what is beyond their charge and kContextAllowance. So an agent that is
-/// killed and started again gives nobody his share twice. Which programs those are is kept in
-/// FOLDER/programs, written with every tick that finds others.
+/// agent that has ended since, or when the lease was on other GPUs, or go around the guard) is
+/// taken off what the others may have; of those that have one, what is beyond their charge and
+/// kContextAllowance. So an agent that is killed and started again gives nobody his share twice.
+/// Which programs those are is kept in FOLDER/programs, and whose each lease is in FOLDER/users,
+/// both written with every tick that finds something else.
 ///
 /// One agent at a time keeps shares in a folder: two would take each other's sockets away.
 ///
@@ -60,20 +61,24 @@ class BrokeredShares : public ShareKeeper {
 
   base::MiB outside_of(const GuardedShare& share) const;
   std::map<fleet::LeaseId, Tenant> wanted(const std::vector<GuardedShare>& shares) const;
+  bool drop_unwanted(const std::map<fleet::LeaseId, Tenant>& wants);
   base::Result<void> take_folder();
   base::Result<void> add(fleet::LeaseId lease, const Tenant& tenant);
   void change(fleet::LeaseId lease, Tenant& had, const Tenant& wants);
   void remember_programs();
+  void remember_users(const std::map<fleet::LeaseId, Tenant>& wants);
+  void write(const std::string& name, std::string text, std::string& remembered) const;
 
   const std::string folder_;
   const std::optional<gid_t> group_;
-  /// Of an agent before this one, by guard::identity_of().
-  const std::map<std::uint64_t, fleet::LeaseId> before_;
   device::sharing::Broker broker_;
   mutable std::mutex mutex_;
+  /// That came to an account which is no more, by guard::identity_of().
+  std::map<std::uint64_t, fleet::LeaseId> before_;
+  std::map<fleet::LeaseId, uid_t> users_;
   std::map<fleet::LeaseId, Tenant> kept_;
-  int lock_ = -1;           ///< FOLDER/lock, locked; -1 before the first lease
-  std::string remembered_;  ///< what is in FOLDER/programs
+  int lock_ = -1;  ///< FOLDER/lock, locked; -1 before the first lease
+  std::string remembered_programs_, remembered_users_;  ///< what is in those files
 };
 
 }  // namespace tessera::agent

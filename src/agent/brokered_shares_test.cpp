@@ -3,6 +3,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <grp.h>
 #include <type_traits>
 #include <unistd.h>
 
@@ -182,6 +183,68 @@ TEST_F(BrokeredSharesTest, WhatAProgramTakesBeyondItsAccountIsTakenOffTheRest) {
   accounts_->charge[0][row_] = 500ULL << 20;
   shares_->keep({wanted});
   EXPECT_EQ(limits->gpu[0].memory, (4096ULL - 200) << 20);
+}
+
+// Its account began anew, and what its programs held on to was given out a second time.
+TEST_F(BrokeredSharesTest, ALeaseThatComesToOtherGpusKeepsItsPrograms) {
+  shares_->keep({share(1, 1024)});
+  ASSERT_TRUE(ask(1));
+  auto wanted = share(1, 1024);
+  const auto self = static_cast<std::uint32_t>(getpid());
+  wanted.processes = {process(self, 600)};
+  shares_->keep({wanted, share(1, 1024, kOther)});
+  EXPECT_EQ(shares_->lease_of(self), LeaseId(1));
+  EXPECT_EQ(shares_->use()[0].outside, MiB(600));
+  shares_->keep({share(2, 1024)});
+  const auto limits = ask(2);
+  EXPECT_EQ(shares_->lease_of(self), LeaseId(2)) << "it has come to another lease since";
+}
+
+/// A program of another user comes to the socket; 0: it was let in, 1: it is told that it is
+/// another's.
+int come_as(uid_t user, gid_t group, const std::string& path) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setgroups(1, &group) != 0 || setgid(user) != 0 || setuid(user) != 0) _exit(9);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    const int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    guard::Welcome welcome{};
+    if (connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+        read(connection, &welcome, sizeof(welcome)) != sizeof(welcome))
+      _exit(8);
+    _exit(welcome.row == guard::kNotYours ? 1 : 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// The next agent let in whoever came first to it.
+TEST_F(BrokeredSharesTest, WhoseALeaseIsIsKnownToTheNextAgent) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can come as others";
+  constexpr gid_t kGroup = 54'321;
+  constexpr uid_t kAlice = 54'322, kBob = 54'323;
+  std::filesystem::permissions(folder_, std::filesystem::perms(0755));
+  const auto begin = [&] {
+    shares_.reset();
+    shares_ = std::make_unique<BrokeredShares>(folder_ + "/node", kGroup);
+    shares_->keep({share(1, 1024), share(2, 1024)});
+  };
+  begin();
+  EXPECT_EQ(come_as(kAlice, kGroup, socket_of(1)), 0);
+  shares_->keep({share(1, 1024), share(2, 1024)});
+  begin();
+  EXPECT_EQ(come_as(kBob, kGroup, socket_of(1)), 1) << "it is somebody's already";
+  EXPECT_EQ(come_as(kAlice, kGroup, socket_of(1)), 0);
+  EXPECT_EQ(come_as(kBob, kGroup, socket_of(2)), 0) << "to that one nobody had come";
+  // Also where the account begins anew, and not beyond the lease's end.
+  shares_->keep({share(1, 1024, kOther)});
+  EXPECT_EQ(come_as(kBob, kGroup, socket_of(1)), 1);
+  shares_->keep({});
+  shares_->keep({share(1, 1024)});
+  EXPECT_EQ(come_as(kBob, kGroup, socket_of(1)), 0);
 }
 
 TEST_F(BrokeredSharesTest, WhoseAProgramIsIsKnownByTheDoorItCameTo) {

@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "agent/trusted_folder.h"
+
 #ifdef TESSERA_HAS_GUARD
 #include "agent/brokered_shares.h"
 #endif
@@ -72,6 +74,9 @@ base::Result<std::string> find_share_socket(const std::string& folder, const std
     const auto path = std::filesystem::absolute(each + "/" + node + "/" + lease).string();
     struct stat status {};
     if (lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) continue;
+    const auto place = std::filesystem::path(path).parent_path();
+    for (const auto& holds : {place, place.parent_path()})
+      if (auto safe = agent::check_trusted(holds); !safe) return std::unexpected(safe.error());
     if (status.st_uid != 0 && status.st_uid != geteuid())
       return fail(Reason::kUnavailable,
                   "whoever holds the lease to its share is neither you nor root", path,

@@ -62,6 +62,9 @@ class Shares(OnTheMachine):
         self.addCleanup(self.end, run)
         return run
 
+    def socket(self, lease):
+        return next(pathlib.Path(self.server.shares).glob("*/" + lease))
+
     @staticmethod
     def end(run):
         if run.poll() is None:
@@ -129,7 +132,7 @@ class Shares(OnTheMachine):
     @unittest.skipUnless(has_control_groups(), "no control groups of version 2 to write to")
     def test_what_outlives_its_agent_is_taken_off_the_rest(self):
         lease = self.lease("4GiB")
-        socket = next(pathlib.Path(self.server.shares).glob("*/" + lease))
+        path = self.socket(lease)
         outlives = self.start(lease, 1024)
         self.assertEqual(self.said(outlives), [4096, 4096, 0, 0])
         self.server.kill()
@@ -143,7 +146,7 @@ class Shares(OnTheMachine):
                 return False
             # It, and the context that the driver made for it.
             return 1024 < said[1] <= 4096 - 2 * 1024
-        self.assertTrue(eventually(lambda: socket.is_socket() and has_less()))
+        self.assertTrue(eventually(lambda: path.is_socket() and has_less()))
         self.end(outlives)
         self.assertTrue(eventually(lambda: self.said(self.start(lease, 1))[1] == 4096))
 
@@ -151,16 +154,29 @@ class Shares(OnTheMachine):
         lease = self.lease("4GiB")
         run = self.start(lease, 1, "--node", "elsewhere")
         self.assertIn("this machine is elsewhere", self.said(run))
-        next(pathlib.Path(self.server.shares).glob("*/" + lease)).unlink()
+        self.socket(lease).unlink()
         refused = self.start(lease, 1)
         self.assertIn("keep within their shares", self.said(refused))
 
+    # Whoever could write to the folder could put a socket of his own there, and give any limit.
+    def test_a_folder_that_others_can_write_to_is_not_believed(self):
+        lease = self.lease("4GiB")
+        folder = self.socket(lease).parent
+        for each in (folder, folder.parent):
+            before = each.stat().st_mode
+            each.chmod(0o777)
+            run = self.start(lease, 1)
+            self.assertIn("others may write to it", self.said(run))
+            self.assertNotEqual(run.wait(timeout=30), 0)
+            each.chmod(before & 0o7777)
+        self.assertEqual(self.said(self.start(lease, 1)), [4096, 4096, 0, 0])
+
     def test_a_lease_that_ends_is_held_no_more(self):
         lease = self.lease("4GiB")
-        socket = next(pathlib.Path(self.server.shares).glob("*/" + lease))
+        path = self.socket(lease)
         self.server.release(lease)
         self.assertTrue(eventually(lambda: self.ended(lease)))
-        self.assertTrue(eventually(lambda: not socket.exists()))
+        self.assertTrue(eventually(lambda: not path.exists()))
 
 
 if __name__ == "__main__":

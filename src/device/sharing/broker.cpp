@@ -66,7 +66,7 @@ base::Result<void> Broker::add(const std::string& name, const Tenant& tenant) {
                       "change its terms, or remove it first");
   auto pages = TenantPages::make(tenant.gpus);
   if (!pages) return std::unexpected(pages.error());
-  auto door = Door::open(tenant.socket, tenant.group);
+  auto door = Door::open(tenant.socket, tenant.group, tenant.user);
   if (!door) return std::unexpected(door.error());
   members_.emplace(
       name, std::make_unique<Member>(tenant, std::move(*pages), std::move(*door), PeakCharges()));
@@ -165,6 +165,14 @@ std::map<std::string, std::vector<std::uint64_t>> Broker::programs() const {
   const std::scoped_lock lock(mutex_);
   std::map<std::string, std::vector<std::uint64_t>> all;
   for (const auto& [name, member] : members_) all.emplace(name, member->door.identities());
+  return all;
+}
+
+std::map<std::string, uid_t> Broker::users() const {
+  const std::scoped_lock lock(mutex_);
+  std::map<std::string, uid_t> all;
+  for (const auto& [name, member] : members_)
+    if (const auto user = member->door.user()) all.emplace(name, *user);
   return all;
 }
 

@@ -30,6 +30,7 @@ struct Tenant {
   std::optional<gid_t> group;  ///< whose members may come as well
   std::vector<GpuShare> gpus;
   Terms terms;
+  std::optional<uid_t> user = {};  ///< whose it is already; none: who comes first
 };
 
 /// What a tenant uses of one GPU now.
@@ -66,6 +67,8 @@ class Broker {
   /// Of all tenants, by name: the processes that have come to them and live, by
   /// guard::identity_of().
   std::map<std::string, std::vector<std::uint64_t>> programs() const;
+  /// Whose tenants they are, where somebody has come already.
+  std::map<std::string, uid_t> users() const;
   std::optional<Use> use_of(const std::string& name, std::uint64_t gpu) const;
 
  private:
