@@ -118,7 +118,12 @@ void Agent::keep_shares(const device::Observation& observation, std::vector<GpuR
           share->isolation != catalog::Isolation::kLimited ||
           slice.phase == fleet::SlicePhase::kIdle)
         continue;
-      shares.push_back({slice.holder, state->uuid, share->memory, share->compute, {}});
+      shares.push_back({.lease = slice.holder,
+                        .gpu = state->uuid,
+                        .memory = share->memory,
+                        .compute = share->compute,
+                        .latency_critical = share->latency_critical,
+                        .processes = {}});
       std::ranges::copy_if(
           state->processes, std::back_inserter(shares.back().processes),
           [&](const device::Process& process) { return process.tenant == slice.holder; });

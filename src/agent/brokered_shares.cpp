@@ -176,9 +176,10 @@ std::map<LeaseId, BrokeredShares::Tenant> BrokeredShares::wanted(
     // Two shares of one GPU are one account: the processes are the same, the memory adds up.
     const bool again = gpu.memory != MiB(0);
     gpu.memory += share.memory;
-    tenant.weight = std::max({tenant.weight, 1U,
-                              static_cast<std::uint32_t>(
-                                  std::clamp<std::int64_t>(share.compute.count(), 1, 1'000'000))});
+    tenant.terms.weight = std::max(
+        tenant.terms.weight,
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(share.compute.count(), 1, 1'000'000)));
+    tenant.terms.critical |= share.latency_critical;
     if (again) continue;
     gpu.outside += outside_of(share);
   }
@@ -202,7 +203,7 @@ base::Result<void> BrokeredShares::take_folder() {
 base::Result<void> BrokeredShares::add(LeaseId lease, const Tenant& tenant) {
   if (auto taken = take_folder(); !taken) return taken;
   device::sharing::Tenant asked{
-      .socket = socket_of(folder_, lease), .group = group_, .terms = {.weight = tenant.weight}};
+      .socket = socket_of(folder_, lease), .group = group_, .terms = tenant.terms};
   if (const auto user = users_.find(lease); user != users_.end()) asked.user = user->second;
   for (const auto& [uuid, gpu] : tenant.gpus) {
     const auto key = key_of(uuid);
@@ -215,7 +216,7 @@ base::Result<void> BrokeredShares::add(LeaseId lease, const Tenant& tenant) {
 }
 
 void BrokeredShares::change(LeaseId lease, Tenant& had, const Tenant& wants) {
-  if (had.weight != wants.weight) broker_.change(name_of(lease), {.weight = wants.weight});
+  if (had.terms != wants.terms) broker_.change(name_of(lease), wants.terms);
   for (const auto& [uuid, gpu] : wants.gpus)
     if (had.gpus.at(uuid) != gpu)
       broker_.limit_memory(name_of(lease), key_of(uuid), bytes_left(gpu.memory, gpu.outside));

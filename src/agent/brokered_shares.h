@@ -56,7 +56,7 @@ class BrokeredShares : public ShareKeeper {
   };
   struct Tenant {
     std::map<std::string, Gpu> gpus;  ///< by UUID
-    std::uint32_t weight = 0;
+    device::sharing::Terms terms{.weight = 1};
   };
 
   base::MiB outside_of(const GuardedShare& share) const;

@@ -41,7 +41,12 @@ class BrokeredSharesTest : public testing::Test {
   }
 
   static GuardedShare share(std::uint64_t lease, int mib, const char* gpu = kGpu) {
-    return {LeaseId(lease), gpu, MiB(mib), MilliShare(250), {}};
+    return {.lease = LeaseId(lease),
+            .gpu = gpu,
+            .memory = MiB(mib),
+            .compute = MilliShare(250),
+            .latency_critical = false,
+            .processes = {}};
   }
   static device::Process process(std::uint32_t pid, int mib) {
     return {.pid = pid, .device = kGpu, .memory = MiB(mib), .tenant = LeaseId(1)};
@@ -124,6 +129,29 @@ TEST_F(BrokeredSharesTest, AShareThatGrowsGrowsForProgramsThatRun) {
   ASSERT_TRUE(limits);
   shares_->keep({share(1, 4096)});
   EXPECT_EQ(limits->gpu[0].memory, 4096ULL << 20);
+}
+
+// No share could be latency-critical: the class was never told the broker.
+TEST_F(BrokeredSharesTest, ALatencyCriticalShareIsNeverHeldUp) {
+  auto critical = share(1, 1024);
+  critical.latency_critical = true;
+  shares_->keep({critical, share(2, 1024)});
+  const auto first = ask(1);
+  const auto account_of_first = accounts_;
+  const auto row_of_first = row_;
+  const auto second = ask(2);
+  ASSERT_TRUE(first && second);
+  account_of_first->progress[row_of_first][0].waiting = 1;
+  accounts_->progress[row_][0].waiting = 1;
+  const auto comes_to = [](const guard::Limits& limits, guard::Gate gate) {
+    for (int i = 0; i < 1'000 && limits.gpu[0].gate != gate; ++i) usleep(1'000);
+    return limits.gpu[0].gate == gate;
+  };
+  EXPECT_TRUE(comes_to(*second, guard::kGateClosed));
+  EXPECT_EQ(first->gpu[0].gate, guard::kGateCounted);
+  // And also from the next moment on, where a tier has changed.
+  shares_->keep({share(1, 1024), share(2, 1024)});
+  EXPECT_TRUE(comes_to(*first, guard::kGateClosed));
 }
 
 TEST_F(BrokeredSharesTest, SeveralGpusAreOneTenantAndTwoSharesOfOneAddUp) {
@@ -356,6 +384,19 @@ TEST(SharesOfAnAgent, ItKeepsWhatIsLimitedUntilItIsFree) {
   bench.want(false, {target(3, catalog::Isolation::kShared)});
   bench.run(std::chrono::seconds(2));
   EXPECT_TRUE(keeper.kept.empty());
+}
+
+TEST(SharesOfAnAgent, WhoIsLatencyCriticalIsTold) {
+  Bench bench;
+  Keeper keeper;
+  bench.agent_->hold_to_shares(keeper);
+  auto slice = target(1, catalog::Isolation::kLimited);
+  std::get<fleet::ShareSlice>(slice.shape).latency_critical = true;
+  bench.want(false, {slice, target(2, catalog::Isolation::kLimited)});
+  bench.run(std::chrono::seconds(2));
+  ASSERT_EQ(keeper.kept.size(), 2U);
+  EXPECT_TRUE(keeper.kept[0].latency_critical);
+  EXPECT_FALSE(keeper.kept[1].latency_critical);
 }
 
 TEST(SharesOfAnAgent, AShareThatNobodyIsHeldToIsNotReady) {

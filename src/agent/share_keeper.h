@@ -18,6 +18,7 @@ struct GuardedShare {
   std::string gpu;  ///< UUID
   base::MiB memory;
   base::MilliShare compute;
+  bool latency_critical = false;           ///< comes before those that are not
   std::vector<device::Process> processes;  ///< of this lease on that GPU, as the driver tells
 };
 

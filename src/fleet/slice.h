@@ -43,6 +43,8 @@ struct ShareSlice {
   /// Promise, kShared or kLimited: what is enforced on all who share the GPU. An unguarded
   /// neighbour could take what a guarded share was promised, so the two never meet.
   catalog::Isolation isolation = catalog::Isolation::kShared;
+  /// Promise, of kLimited only: while it works, those who are not wait.
+  bool latency_critical = false;
   friend bool operator==(const ShareSlice&, const ShareSlice&) = default;
   static void fields(auto& self, auto&& visit) {
     visit("memory", self.memory);
@@ -50,6 +52,7 @@ struct ShareSlice {
     visit("oversubscription", self.oversubscription);
     visit("tenants", self.tenants);
     visit("isolation", self.isolation);
+    visit("latencyCritical", self.latency_critical);
   }
 };
 

@@ -35,7 +35,8 @@ fleet::ShareSlice Tier::share_of(MiB memory, base::MilliShare compute) const {
           .compute = compute,
           .oversubscription = static_cast<std::uint16_t>(oversubscription),
           .tenants = static_cast<std::uint16_t>(max_tenants),
-          .isolation = std::min(isolation, Isolation::kLimited)};
+          .isolation = std::min(isolation, Isolation::kLimited),
+          .latency_critical = latency_critical};
 }
 
 bool Tier::admits(std::string_view team) const {

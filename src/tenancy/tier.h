@@ -43,6 +43,8 @@ struct Tier {
   /// A plan may move its leases to other devices, which restarts what runs there.
   bool movable = false;
   Duration min_runtime{};  ///< for so long after it became active, not even a plan moves a lease
+  /// On a GPU that it shares by guarded time-slicing its leases come before those of other tiers.
+  bool latency_critical = false;
 
   /// What a slice of `technology` is protected from in this tier; absent where the technology
   /// would break the tier's promise or is not among its technologies.
@@ -70,6 +72,7 @@ struct Tier {
     visit("teams", self.teams);
     visit("movable", self.movable);
     visit("minRuntime", self.min_runtime);
+    visit("latencyCritical", self.latency_critical);
   }
 };
 

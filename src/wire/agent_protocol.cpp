@@ -21,11 +21,15 @@ std::string printable(std::string_view text) {
 
 struct EncodeShape {
   Json operator()(const ShareSlice& share) const {
-    return {{"memory", base::to_string(share.memory)},
-            {"compute", share.compute.count()},
-            {"oversubscription", share.oversubscription},
-            {"maxTenants", share.tenants},
-            {"isolation", to_string(share.isolation)}};
+    Json shape = {{"memory", base::to_string(share.memory)},
+                  {"compute", share.compute.count()},
+                  {"oversubscription", share.oversubscription},
+                  {"maxTenants", share.tenants},
+                  {"isolation", to_string(share.isolation)}};
+    // Not told where it is not so: agents that were built before it was known keep all other
+    // shares.
+    if (share.latency_critical) shape["latencyCritical"] = true;
+    return shape;
   }
   Json operator()(const VgpuSlice& slice) const { return {{"type", slice.type}}; }
   Json operator()(const MigSlice& slice) const { return {{"instance", slice.instance}}; }
@@ -93,6 +97,8 @@ SliceShape read_share(Fields& fields) {
   fields.whole("maxTenants", 1, fleet::kMostTenants, share.tenants, kRequired);
   fields.choice("isolation", {catalog::Isolation::kShared, catalog::Isolation::kLimited},
                 share.isolation, kRequired);
+  if (const Value* critical = fields.take("latencyCritical"))
+    fields.decoder().flag(*critical, fields.path_of("latencyCritical"), share.latency_critical);
   share.compute = base::MilliShare(compute);
   return share;
 }

@@ -11,7 +11,8 @@
 /// Reading is strict: a message of another version is refused, never half understood. A slice's
 /// shape is {"technology":"mig","instance":5}, {"technology":"time-slicing","memory","compute",
 /// "oversubscription","maxTenants","isolation"}, {"technology":"vgpu","type":0} or
-/// {"technology":"whole"}; instances and types are positions in the model's catalog entry.
+/// {"technology":"whole"}; instances and types are positions in the model's catalog entry. A share
+/// that is latency-critical says "latencyCritical":true, others say nothing of it.
 ///
 /// decode(encode(x)) == x, tested.
 namespace tessera::wire {

@@ -27,10 +27,11 @@ NodeTarget some_target() {
   cut.slices = {slice(MigSlice{5}, 3, SlicePhase::kPreparing),
                 slice(MigSlice{63}, 0, SlicePhase::kIdle)};
   GpuTarget shared{.number = 1, .uuid = "", .mig = false, .slices = {}};
-  shared.slices = {slice(ShareSlice{MiB(9537), MilliShare(250), 4, 6, catalog::Isolation::kLimited},
-                         9, SlicePhase::kInUse),
-                   slice(VgpuSlice{2}, 10, SlicePhase::kScrubbing),
-                   slice(WholeSlice{}, 11, SlicePhase::kFailed)};
+  shared.slices = {
+      slice(ShareSlice{MiB(9537), MilliShare(250), 4, 6, catalog::Isolation::kLimited, true}, 9,
+            SlicePhase::kInUse),
+      slice(VgpuSlice{2}, 10, SlicePhase::kScrubbing),
+      slice(WholeSlice{}, 11, SlicePhase::kFailed)};
   target.gpus = {cut, shared};
   return target;
 }

@@ -102,6 +102,10 @@ void check_tier(Fields& spec, const tenancy::Tier& tier) {
                std::string(to_string(tier.isolation)) + "\" that the tier promises",
            "remove it or promise a weaker isolation");
   }
+  if (tier.latency_critical &&
+      tier.isolation_with(Technology::kTimeSlicing) != catalog::Isolation::kLimited)
+    refuse("latencyCritical", "only guarded time-slicing can let one tenant go before others",
+           "promise the isolation limited with the technology time-slicing, or remove it");
   if (tier.slot.count() == 0) refuse("slot", "a slot of 0 cannot be counted", "write e.g. 10GB");
   if (tier.default_duration <= 0ms || tier.max_duration <= 0ms)
     refuse("maxDuration", "a lease must last longer than 0", "write e.g. 8h");
@@ -343,6 +347,8 @@ tenancy::Tier decode_tier(Fields& spec, const std::string& name) {
   if (const Value* movable = spec.take("movable"))
     spec.decoder().flag(*movable, spec.path_of("movable"), tier.movable);
   spec.duration("minRuntime", tier.min_runtime);
+  if (const Value* critical = spec.take("latencyCritical"))
+    spec.decoder().flag(*critical, spec.path_of("latencyCritical"), tier.latency_critical);
   spec.finish();
   check_tier(spec, tier);
   return tier;

@@ -84,6 +84,8 @@ tenancy::Tier any_tier() {
   tier.teams = any_names();
   tier.movable = between(0, 1) == 1;
   tier.min_runtime = std::chrono::minutes(between(0, 90));
+  tier.latency_critical =
+      tier.isolation_with(Technology::kTimeSlicing) == Isolation::kLimited && between(0, 1) == 1;
   return tier;
 }
 

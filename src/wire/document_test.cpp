@@ -73,6 +73,19 @@ TEST(Document, FillsInATier) {
           .movable);
 }
 
+TEST(Document, OnlyAGuardedShareIsLatencyCritical) {
+  const auto tier_of = [](const std::string& spec) {
+    return "{kind: Tier, metadata: {name: t}, spec: {latencyCritical: true, " + spec + "}}";
+  };
+  EXPECT_TRUE(only<tenancy::Tier>(tier_of("isolation: limited")).latency_critical);
+  for (const char* other :
+       {"isolation: shared", "isolation: partition", "isolation: limited, technologies: [mig]"}) {
+    const auto refused = decode_documents(tier_of(other), "f.yaml", built_in());
+    ASSERT_FALSE(refused) << other;
+    EXPECT_THAT(refused.error().what, testing::HasSubstr("guarded time-slicing")) << other;
+  }
+}
+
 TEST(Document, ReadsATeam) {
   const auto team = only<tenancy::Team>(R"(
 kind: Team

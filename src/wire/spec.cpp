@@ -50,7 +50,8 @@ Json spec_of(const tenancy::Tier& tier) {
                {"notice", exact_text(tier.notice)},
                {"teams", tier.teams},
                {"movable", tier.movable},
-               {"minRuntime", exact_text(tier.min_runtime)}};
+               {"minRuntime", exact_text(tier.min_runtime)},
+               {"latencyCritical", tier.latency_critical}};
   if (tier.auto_approval)
     spec["autoApprove"] = {{"share", base::to_string(tier.auto_approval->share)},
                            {"duration", exact_text(tier.auto_approval->duration)}};

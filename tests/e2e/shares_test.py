@@ -5,10 +5,13 @@ the guard, over stand-ins for NVML and the CUDA driver that share one pretended 
     shares_test.py BINARY
 """
 
+import mmap
 import os
 import pathlib
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,6 +30,37 @@ sys.stdin.read()
 """
 
 
+COUNTED, CLOSED = 1, 4
+
+
+class Account:
+    """What a program of a lease shares with its agent (src/guard/region.h)."""
+
+    GATE = 4 * 8 + 8
+    ROWS, GPUS = 256, 16
+    PROGRESS = 16 + GPUS * 8 + ROWS * (8 + 4) + GPUS * ROWS * 8
+    WAITING = 2 * 8
+
+    def __init__(self, path):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(path))
+            welcome, files, _, _ = socket.recv_fds(connection, 12, 2)
+        self.row = struct.unpack("<8sI", welcome)[1]
+        self.limits = mmap.mmap(files[0], 0, prot=mmap.PROT_READ)
+        self.accounts = mmap.mmap(files[1], 0)
+        for file in files:
+            os.close(file)
+
+    def gate(self):
+        return struct.unpack_from("<I", self.limits, self.GATE)[0]
+
+    def want(self):
+        """As a program that always has something to launch."""
+        at = self.PROGRESS + self.row * self.GPUS * 5 * 8 + self.WAITING
+        struct.pack_into("<Q", self.accounts, at, 1)
+
+
 class Shares(OnTheMachine):
     def setUp(self):
         # The stand-in CUDA driver shows every GPU to everybody: there is one.
@@ -39,10 +73,10 @@ class Shares(OnTheMachine):
         self.addCleanup(self.server.kill)
         self.server.start()
 
-    def lease(self, memory):
+    def lease(self, memory, **more):
         asked = self.server.call("POST", "/v1/requests", {"spec": {
             "team": "everyone", "memory": memory, "isolation": "limited", "compute": 20,
-            "duration": "8h"}})
+            "duration": "8h", **more}})
         name = asked["metadata"]["name"]
         self.assertTrue(eventually(lambda: self.server.status(name)["state"] == "active"),
                         self.server.status(name))
@@ -64,6 +98,19 @@ class Shares(OnTheMachine):
 
     def socket(self, lease):
         return next(pathlib.Path(self.server.shares).glob("*/" + lease))
+
+    def account_at_next_agent(self, lease):
+        """At the socket of the agent before nobody answers."""
+        found = []
+
+        def came():
+            try:
+                found.append(Account(self.socket(lease)))
+            except (OSError, StopIteration):
+                return False
+            return True
+        self.assertTrue(eventually(came))
+        return found[0]
 
     @staticmethod
     def end(run):
@@ -128,6 +175,33 @@ class Shares(OnTheMachine):
             return use.get("memoryMibSeconds", 0)
         self.assertTrue(eventually(lambda: counted(one) >= 2048, 30))
         self.assertEqual(counted(other), 0)
+
+    # The broker knew the class, and nobody could ask for it.
+    def test_a_tier_can_be_latency_critical(self):
+        spec = {**self.server.call("GET", "/v1/tiers/development")["spec"],
+                "latencyCritical": True, "pricePerHour": "2.00"}
+        self.server.call("PUT", "/v1/tiers/realtime", {
+            "kind": "Tier", "metadata": {"name": "realtime"}, "spec": spec})
+        self.assertIs(self.server.call("GET", "/v1/tiers/realtime")["spec"]["latencyCritical"], True)
+        for pool in self.server.call("GET", "/v1/pools")["items"]:
+            name, spec = pool["metadata"]["name"], pool["spec"]
+            self.server.call("PUT", "/v1/pools/" + name, {
+                "kind": "Pool", "metadata": {"name": name},
+                "spec": {**spec, "tiers": [*spec["tiers"], "realtime"]}})
+        batch, realtime = self.lease("4GiB", tier="development"), self.lease("4GiB", tier="realtime")
+        waits, goes = Account(self.socket(batch)), Account(self.socket(realtime))
+        for account in (waits, goes):
+            account.want()
+        self.assertTrue(eventually(lambda: waits.gate() == CLOSED))
+        self.assertEqual(goes.gate(), COUNTED)
+        # And so it is after a restart, from the journal.
+        self.server.kill()
+        self.server.start()
+        waits, goes = (self.account_at_next_agent(lease) for lease in (batch, realtime))
+        for account in (waits, goes):
+            account.want()
+        self.assertTrue(eventually(lambda: waits.gate() == CLOSED))
+        self.assertEqual(goes.gate(), COUNTED)
 
     @unittest.skipUnless(has_control_groups(), "no control groups of version 2 to write to")
     def test_what_outlives_its_agent_is_taken_off_the_rest(self):

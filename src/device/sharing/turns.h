@@ -31,6 +31,7 @@ namespace tessera::device::sharing {
 struct Terms {
   std::uint32_t weight = 100;  ///< at least 1
   bool critical = false;
+  friend bool operator==(const Terms&, const Terms&) = default;
 };
 
 /// What a tenant is seen to do on the GPU.
