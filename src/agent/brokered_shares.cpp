@@ -102,8 +102,9 @@ base::Result<void> make_folder(const std::filesystem::path& folder) {
 
 }  // namespace
 
-BrokeredShares::BrokeredShares(std::string folder, std::optional<gid_t> group)
-    : folder_(std::move(folder)), group_(group) {
+BrokeredShares::BrokeredShares(std::string folder, std::optional<gid_t> group,
+                               std::shared_ptr<device::nvml::MemoryLimits> limits)
+    : folder_(std::move(folder)), group_(group), limits_(std::move(limits)) {
   if (!check_trusted(folder_)) return;
   before_ = read_programs(folder_ + "/programs");
   users_ = read_users(folder_ + "/users");
@@ -128,6 +129,16 @@ void BrokeredShares::write(const std::string& name, std::string text,
   std::error_code error;
   std::filesystem::rename(file + ".new", file, error);
   if (!error) remembered = std::move(text);
+}
+
+/// The driver counts what it takes itself too.
+void BrokeredShares::tell_limits(const std::map<LeaseId, Tenant>& wants) const {
+  if (!limits_) return;
+  std::map<device::nvml::MemoryLimits::Share, device::nvml::MemoryLimit> limits;
+  for (const auto& [lease, tenant] : wants)
+    for (const auto& [uuid, gpu] : tenant.gpus)
+      limits[{lease, uuid}] = {gpu.memory, gpu.memory + kContextAllowance};
+  limits_->want(std::move(limits));
 }
 
 void BrokeredShares::remember_programs() {
@@ -246,6 +257,7 @@ std::map<LeaseId, std::string> BrokeredShares::keep(const std::vector<GuardedSha
   auto wants = wanted(shares);
   std::map<LeaseId, std::string> trouble;
   const std::scoped_lock lock(mutex_);
+  tell_limits(wants);
   remember_users(wants);
   if (drop_unwanted(wants)) wants = wanted(shares);
   for (auto& [lease, tenant] : wants) {
@@ -265,11 +277,20 @@ std::vector<ShareUse> BrokeredShares::use() const {
   const std::scoped_lock lock(mutex_);
   std::vector<ShareUse> uses;
   for (const auto& [lease, tenant] : kept_)
-    for (const auto& [uuid, gpu] : tenant.gpus)
-      if (const auto use = broker_.use_of(name_of(lease), key_of(uuid)))
-        uses.push_back({lease, uuid, gpu.memory,
-                        MiB(static_cast<std::int64_t>(use->memory_bytes / kBytesOfMiB)),
-                        gpu.outside, use->programs, use->violations, use->refusals});
+    for (const auto& [uuid, gpu] : tenant.gpus) {
+      const auto use = broker_.use_of(name_of(lease), key_of(uuid));
+      if (!use) continue;
+      const auto by_driver = limits_ ? limits_->held({lease, uuid}) : std::nullopt;
+      uses.push_back({.lease = lease,
+                      .gpu = uuid,
+                      .limit = gpu.memory,
+                      .charged = MiB(static_cast<std::int64_t>(use->memory_bytes / kBytesOfMiB)),
+                      .outside = gpu.outside,
+                      .by_driver = by_driver ? by_driver->most : MiB(0),
+                      .programs = use->programs,
+                      .overruns = use->violations,
+                      .refusals = use->refusals});
+    }
   return uses;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 #include <sys/types.h>
 
 #include "agent/share_keeper.h"
+#include "device/nvml/memory_limits.h"
 #include "device/sharing/broker.h"
 
 /// Holds leases to their shares with the guard: one tenant of the broker for each lease, over all
@@ -36,7 +38,9 @@ class BrokeredShares : public ShareKeeper {
   static constexpr base::MiB kContextAllowance{1024};
 
   /// The folder is made when the first lease comes.
-  explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {});
+  /// `limits`: told what leases may have, for a driver that can keep that itself; may be none.
+  explicit BrokeredShares(std::string folder, std::optional<gid_t> group = {},
+                          std::shared_ptr<device::nvml::MemoryLimits> limits = {});
   ~BrokeredShares() override;
   BrokeredShares(const BrokeredShares&) = delete;
   BrokeredShares& operator=(const BrokeredShares&) = delete;
@@ -65,12 +69,14 @@ class BrokeredShares : public ShareKeeper {
   base::Result<void> take_folder();
   base::Result<void> add(fleet::LeaseId lease, const Tenant& tenant);
   void change(fleet::LeaseId lease, Tenant& had, const Tenant& wants);
+  void tell_limits(const std::map<fleet::LeaseId, Tenant>& wants) const;
   void remember_programs();
   void remember_users(const std::map<fleet::LeaseId, Tenant>& wants);
   void write(const std::string& name, std::string text, std::string& remembered) const;
 
   const std::string folder_;
   const std::optional<gid_t> group_;
+  const std::shared_ptr<device::nvml::MemoryLimits> limits_;
   device::sharing::Broker broker_;
   mutable std::mutex mutex_;
   /// That came to an account which is no more, by guard::identity_of().

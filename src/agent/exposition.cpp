@@ -141,6 +141,9 @@ class Exposition {
     share_family("tessera_share_memory_outside_bytes", "gauge",
                  "Memory of the lease's programs that the guard does not limit.",
                  [&](const ShareUse& share) { return bytes(share.outside); });
+    share_family("tessera_share_memory_driver_limit_bytes", "gauge",
+                 "The most that the driver itself lets the lease have; 0: it does not limit it.",
+                 [&](const ShareUse& share) { return bytes(share.by_driver); });
     share_family("tessera_share_programs", "gauge", "Programs of the lease under the guard.",
                  [](const ShareUse& share) { return static_cast<double>(share.programs); });
     share_family("tessera_share_gate_overruns", "gauge",

@@ -86,8 +86,8 @@ TEST(Exposition, ASharedGpuIsToldWithItsTenants) {
 }
 
 TEST(Exposition, WhoIsHeldToAShareIsToldWithItsLimit) {
-  const auto text =
-      exposition(view(), {"n", ""}, {{LeaseId(4), "GPU-b", MiB(2), MiB(1), MiB(3), 5, 6, 7}});
+  const auto text = exposition(view(), {"n", ""},
+                               {{LeaseId(4), "GPU-b", MiB(2), MiB(1), MiB(3), MiB(4), 5, 6, 7}});
   const auto told = [&](const std::string& name, const std::string& value) {
     EXPECT_EQ(lines(text, name),
               std::vector{name + R"({node="n",lease="lease-4",uuid="GPU-b"} )" + value});
@@ -95,6 +95,7 @@ TEST(Exposition, WhoIsHeldToAShareIsToldWithItsLimit) {
   told("tessera_share_memory_limit_bytes", "2097152");
   told("tessera_share_memory_charged_bytes", "1048576");
   told("tessera_share_memory_outside_bytes", "3145728");
+  told("tessera_share_memory_driver_limit_bytes", "4194304");
   told("tessera_share_programs", "5");
   told("tessera_share_gate_overruns", "6");
   told("tessera_share_refusals", "7");

@@ -29,6 +29,7 @@ struct ShareUse {
   base::MiB limit;
   base::MiB charged;           ///< to programs that are in its account
   base::MiB outside;           ///< taken by programs of the lease that are not
+  base::MiB by_driver;         ///< the most that the driver itself lets it have; 0: anything
   std::uint64_t programs = 0;  ///< that are in its account
   std::uint64_t overruns = 0;  ///< launches of those that waited as long as any may, and went on
   std::uint64_t refusals = 0;  ///< programs that came and were given nothing

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <optional>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <sys/resource.h>
@@ -48,7 +49,8 @@ std::string default_shares() {
 }
 
 base::Result<std::shared_ptr<agent::ShareKeeper>> make_share_keeper(
-    const SharesChoice& choice, [[maybe_unused]] const std::string& node) {
+    const SharesChoice& choice, [[maybe_unused]] const std::string& node,
+    [[maybe_unused]] std::shared_ptr<device::nvml::MemoryLimits> limits) {
   std::optional<gid_t> group;
   if (!choice.group.empty()) {
     const auto* found = getgrnam(choice.group.c_str());
@@ -60,7 +62,7 @@ base::Result<std::shared_ptr<agent::ShareKeeper>> make_share_keeper(
 #ifdef TESSERA_HAS_GUARD
   take_files();
   return std::make_shared<agent::BrokeredShares>(
-      std::filesystem::absolute(choice.folder + "/" + node).string(), group);
+      std::filesystem::absolute(choice.folder + "/" + node).string(), group, std::move(limits));
 #else
   return nullptr;
 #endif

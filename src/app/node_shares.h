@@ -5,6 +5,7 @@
 
 #include "agent/share_keeper.h"
 #include "base/result.h"
+#include "device/nvml/memory_limits.h"
 
 /// How this machine holds leases to their shares of a GPU.
 namespace tessera::app {
@@ -20,8 +21,10 @@ struct SharesChoice {
 
 /// For the agent of `node`; programs of a lease come to FOLDER/NODE/lease-N. nullptr where the
 /// guard is left out of the build: then nobody is held to anything. Errors: there is no such group.
-base::Result<std::shared_ptr<agent::ShareKeeper>> make_share_keeper(const SharesChoice& choice,
-                                                                    const std::string& node);
+/// `limits`: what the driver is to keep too.
+base::Result<std::shared_ptr<agent::ShareKeeper>> make_share_keeper(
+    const SharesChoice& choice, const std::string& node,
+    std::shared_ptr<device::nvml::MemoryLimits> limits);
 
 /// The socket of a lease: in `folder` if one is named, else where this user's agents and root's
 /// are. Errors: nobody holds the lease to its share here, or it is not for this user.

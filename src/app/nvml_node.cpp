@@ -89,7 +89,8 @@ base::Result<std::unique_ptr<NvmlNode>> NvmlNode::open(
                 choice.data, "choose another with --data");
   std::unique_ptr<NvmlNode> node(new NvmlNode(std::move(catalog)));
   if (!choice.node.empty()) node->name_ = choice.node;
-  auto keeper = make_share_keeper(choice.shares, node->name_);
+  auto limits = std::make_shared<device::nvml::MemoryLimits>();
+  auto keeper = make_share_keeper(choice.shares, node->name_, limits);
   if (!keeper) return std::unexpected(keeper.error());
   node->keeper_ = std::move(*keeper);
   // The driver's threads may still ask while this node goes: they hold on to the keeper.
@@ -98,9 +99,12 @@ base::Result<std::unique_ptr<NvmlNode>> NvmlNode::open(
     known = [keeper = node->keeper_](std::uint32_t pid) { return keeper->lease_of(pid); };
   auto processes = std::make_shared<device::nvml::LinuxProcesses>(
       device::nvml::EndingPolicy{.strangers = choice.end_processes}, std::move(known));
-  auto driver = device::nvml::NvmlDriver::open(
-      {.library = choice.library, .ledger = choice.data + "/nvml-instances", .adopt = choice.adopt},
-      std::move(processes), std::make_shared<SteadyClock>());
+  auto driver =
+      device::nvml::NvmlDriver::open({.library = choice.library,
+                                      .ledger = choice.data + "/nvml-instances",
+                                      .adopt = choice.adopt,
+                                      .limits = std::move(limits)},
+                                     std::move(processes), std::make_shared<SteadyClock>());
   if (!driver) return std::unexpected(driver.error());
   node->driver_ = std::move(*driver);
   node->measured_ = {choice.data + "/use", choice.metrics, choice.use_every, choice.dcgm};

@@ -19,6 +19,9 @@ namespace {
                 #name " is not called as nvml.h declares it");
 TESSERA_NVML_REQUIRED(SAME_CALL)
 TESSERA_NVML_OPTIONAL(SAME_CALL)
+#ifdef NVML_DEVICE_MEMORY_LIMIT_MAX
+TESSERA_NVML_SINCE_615(SAME_CALL)
+#endif
 
 #define SAME(ours, theirs) \
   static_assert(static_cast<long long>(abi::ours) == static_cast<long long>(theirs), #theirs);
@@ -80,6 +83,17 @@ static_assert(abi::kComputeProfileCount >= NVML_COMPUTE_INSTANCE_PROFILE_COUNT);
   static_assert(sizeof(abi::ours::field) == sizeof(theirs::their_field), #theirs \
                 ":"                                                              \
                 ":" #their_field);
+#ifdef NVML_DEVICE_MEMORY_LIMIT_MAX
+SAME_SIZE(MemoryLimits, nvmlSetMemoryLimits_v1_t)
+SAME_FIELD(MemoryLimits, group, nvmlSetMemoryLimits_v1_t, nameSpace)
+SAME_FIELD(MemoryLimits, soft, nvmlSetMemoryLimits_v1_t, softLimit)
+SAME_FIELD(MemoryLimits, hard, nvmlSetMemoryLimits_v1_t, hardLimit)
+SAME_SIZE(MemoryLimitsNow, nvmlGetMemoryLimits_v1_t)
+SAME_FIELD(MemoryLimitsNow, group, nvmlGetMemoryLimits_v1_t, nameSpace)
+SAME_FIELD(MemoryLimitsNow, soft, nvmlGetMemoryLimits_v1_t, softLimit)
+SAME_FIELD(MemoryLimitsNow, hard, nvmlGetMemoryLimits_v1_t, hardLimit)
+SAME_FIELD(MemoryLimitsNow, used, nvmlGetMemoryLimits_v1_t, currentUsed)
+#endif
 SAME_SIZE(PciInfo, nvmlPciInfo_t)
 SAME_FIELD(PciInfo, bus_id_legacy, nvmlPciInfo_t, busIdLegacy)
 SAME_FIELD(PciInfo, domain, nvmlPciInfo_t, domain)

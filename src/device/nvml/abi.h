@@ -182,6 +182,16 @@ struct DeviceAttributes {
   std::uint64_t memory_mib;
 };
 
+/// Of a control group, by its folder; in bytes.
+struct MemoryLimits {
+  const char* group;
+  std::uint64_t soft, hard;
+};
+struct MemoryLimitsNow {
+  const char* group;
+  std::uint64_t soft, hard, used;
+};
+
 struct Event {
   Device device;
   std::uint64_t type;

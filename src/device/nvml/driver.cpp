@@ -49,9 +49,9 @@ base::Result<NvmlDriver::Machine> NvmlDriver::find_gpus(const NvmlOptions& optio
   auto library = Library::open(options.library);
   if (!library) return std::unexpected(library.error());
   Machine machine{*library, {}};
-  const Surroundings around{*library, std::move(processes),
-                            std::make_shared<Ledger>(options.ledger, boot_id()), std::move(clock),
-                            options.read_only};
+  const Surroundings around{
+      *library,         std::move(processes), std::make_shared<Ledger>(options.ledger, boot_id()),
+      std::move(clock), options.read_only,    options.limits};
   unsigned count = 0;
   if (const auto code = machine.library->call().nvmlDeviceGetCount_v2(&count);
       code != abi::kSuccess)

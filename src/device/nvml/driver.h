@@ -30,6 +30,7 @@ struct NvmlOptions {
   Duration call_timeout = std::chrono::seconds(10);   ///< then a call counts as hung
   Duration start_timeout = std::chrono::seconds(60);  ///< for finding the GPUs
   std::size_t max_in_flight = 64;
+  std::shared_ptr<MemoryLimits> limits;  ///< that the driver is to keep where it can; may be none
 };
 
 class NvmlDriver final : public Driver {

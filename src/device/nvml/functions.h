@@ -65,3 +65,6 @@
   X(nvmlGpmSampleGet, (abi::Device, abi::GpmSample))                                     \
   X(nvmlGpmMigSampleGet, (abi::Device, unsigned, abi::GpmSample))                        \
   X(nvmlGpmMetricsGet, (abi::GpmMetricsGet*))
+
+/// Those of the drivers from 615 on, of which older headers know nothing.
+#define TESSERA_NVML_SINCE_615(X) X(nvmlDeviceSetMemoryLimits_v1, (abi::Device, abi::MemoryLimits*))

@@ -112,6 +112,7 @@ std::expected<GpuState, Error> Gpu::look() {
   auto running = processes(found);
   if (!running) return std::unexpected(running.error());
   state.processes = std::move(*running);
+  hold_to_limits(state.processes);
   for (const auto& each : found) {
     InstanceState instance{each.spec, each.id, name_of(each), {}};
     instance.foreign = !around_.ledger->ours(uuid_, each.spec, each.uuid);

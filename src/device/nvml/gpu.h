@@ -13,6 +13,7 @@
 #include "device/driver.h"
 #include "device/nvml/ledger.h"
 #include "device/nvml/library.h"
+#include "device/nvml/memory_limits.h"
 #include "device/nvml/processes.h"
 
 /// One GPU, as NVML shows and changes it. Every call here may take as long as the driver likes, or
@@ -26,6 +27,7 @@ struct Surroundings {
   std::shared_ptr<Ledger> ledger;
   std::shared_ptr<const base::Clock> clock;
   bool read_only = false;
+  std::shared_ptr<MemoryLimits> limits;  ///< may be none
 };
 
 class Gpu {
@@ -116,6 +118,10 @@ class Gpu {
   std::optional<Error> fill(abi::GpuInstance instance, unsigned slices);
   std::optional<Error> remove(const Found& found);
 
+  // gpu_limits.cpp
+  void hold_to_limits(const std::vector<Process>& processes);
+  bool limit_group(const std::string& group, const MemoryLimit& limit) const;
+
   // gpu_use.cpp
   struct Part {
     std::string device;
@@ -142,8 +148,9 @@ class Gpu {
   std::uint32_t pci_id_ = 0;
   unsigned most_devices_ = 0;
   bool gpm_ = false;
-  std::vector<Profile> profiles_;          ///< empty: no MIG
-  std::map<std::string, MiB> least_used_;  ///< by device, while nothing ran there
+  std::vector<Profile> profiles_;                ///< empty: no MIG
+  std::map<std::string, MiB> least_used_;        ///< by device, while nothing ran there
+  std::map<ControlGroup, MemoryLimit> limited_;  ///< whose processes are here
   std::map<std::string, Measured> measured_;
   std::uint64_t seen_us_ = 0;     ///< the newest sample of a process's use, by the driver's clock
   std::vector<Listed> listed_;    ///< when the instances were last described …

@@ -83,6 +83,7 @@ base::Result<void> Library::load(const std::string& path) {
 #define TESSERA_FIND_OPTIONAL(name, parameters) find(#name, functions_.name, false);
   TESSERA_NVML_REQUIRED(TESSERA_FIND_REQUIRED)
   TESSERA_NVML_OPTIONAL(TESSERA_FIND_OPTIONAL)
+  TESSERA_NVML_SINCE_615(TESSERA_FIND_OPTIONAL)
 #undef TESSERA_FIND_REQUIRED
 #undef TESSERA_FIND_OPTIONAL
   if (missing != nullptr)

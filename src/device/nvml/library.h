@@ -15,6 +15,7 @@ struct Functions {
 #define TESSERA_POINTER(name, parameters) abi::Return(*name) parameters = nullptr;
   TESSERA_NVML_REQUIRED(TESSERA_POINTER)
   TESSERA_NVML_OPTIONAL(TESSERA_POINTER)
+  TESSERA_NVML_SINCE_615(TESSERA_POINTER)
 #undef TESSERA_POINTER
 };
 

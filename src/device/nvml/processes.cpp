@@ -7,6 +7,7 @@
 #include <string>
 #include <unistd.h>
 
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 namespace tessera::device::nvml {
@@ -51,6 +52,26 @@ LeaseId tenant_in(std::string_view cgroups) {
 LeaseId LinuxProcesses::tenant_of(std::uint32_t pid) {
   const auto named = tenant_in(cgroups_of(proc_, pid));
   return named.valid() || !known_ ? named : known_(pid);
+}
+
+std::string scope_in(std::string_view cgroups) {
+  constexpr std::string_view kVersion2 = "0::/";
+  const auto begin = cgroups.starts_with(kVersion2) ? std::size_t{0} : cgroups.find("\n0::/");
+  if (begin == std::string_view::npos) return {};
+  auto path = cgroups.substr(cgroups.find('/', begin));
+  path = path.substr(0, path.find('\n'));
+  const auto name = path.find("/tessera-lease-");
+  if (name == std::string_view::npos || !tenant_in(path).valid() ||
+      path.find("/../") != std::string_view::npos)
+    return {};
+  return std::string(path.substr(0, path.find('/', name + 1)));
+}
+
+std::optional<ControlGroup> LinuxProcesses::group_of(std::uint32_t pid) {
+  const auto scope = scope_in(cgroups_of(proc_, pid));
+  struct stat status {};
+  if (scope.empty() || stat((cgroups_ + scope).c_str(), &status) != 0) return std::nullopt;
+  return ControlGroup{cgroups_ + scope, status.st_ino};
 }
 
 void LinuxProcesses::end(std::uint32_t pid) {

@@ -42,6 +42,32 @@ TEST(Processes, WhoComesToASocketIsStillOfTheLeaseThatItsControlGroupNames) {
   fs::remove_all(proc);
 }
 
+TEST(Processes, OfAGroupBelowALeasesThatIsMeantWhichAllOfItAreIn) {
+  EXPECT_EQ(scope_in("0::/tessera-lease-7.scope/run-1\n"), "/tessera-lease-7.scope");
+  EXPECT_EQ(scope_in("1:cpu:/x\n0::/user/tessera-lease-7.scope\n"), "/user/tessera-lease-7.scope");
+  for (const char* text : {"", "0::/user\n", "1:cpu:/tessera-lease-7.scope\n",
+                           "0::/tessera-lease-x.scope\n", "0::/../tessera-lease-7.scope\n"})
+    EXPECT_EQ(scope_in(text), "") << text;
+}
+
+TEST(Processes, AGroupThatWasMadeAnewIsAnother) {
+  namespace fs = std::filesystem;
+  auto folder = (fs::temp_directory_path() / "tessera-groups-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const auto scope = fs::path(folder) / "tessera-lease-7.scope";
+  fs::create_directories(fs::path(folder) / "12");
+  std::ofstream(fs::path(folder) / "12" / "cgroup") << "0::/tessera-lease-7.scope/run-1\n";
+  LinuxProcesses processes({}, {}, folder, folder);
+  EXPECT_FALSE(processes.group_of(12)) << "it has gone";
+  fs::create_directory(scope);
+  const auto group = processes.group_of(12);
+  ASSERT_TRUE(group);
+  EXPECT_EQ(group->folder, scope.string());
+  EXPECT_NE(group->number, 0U);
+  EXPECT_FALSE(processes.group_of(13));
+  fs::remove_all(folder);
+}
+
 /// A child that waits to be ended; whether it was is told by its exit.
 pid_t start_child() {
   const pid_t child = fork();

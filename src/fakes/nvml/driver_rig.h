@@ -29,6 +29,12 @@ class PretendedProcesses final : public device::nvml::Processes {
     return found == tenants_.end() ? fleet::LeaseId() : found->second;
   }
   void end(std::uint32_t pid) override { (void)remove_process(path_, pid); }
+  /// Every lease's processes are in one.
+  std::optional<device::nvml::ControlGroup> group_of(std::uint32_t pid) override {
+    const auto tenant = tenant_of(pid);
+    if (!tenant.valid()) return std::nullopt;
+    return device::nvml::ControlGroup{"/groups/" + std::to_string(tenant.value()), 1};
+  }
   void belongs(std::uint32_t pid, fleet::LeaseId tenant) {
     const std::scoped_lock lock(mutex_);
     tenants_[pid] = tenant;

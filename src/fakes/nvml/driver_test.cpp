@@ -280,5 +280,39 @@ TEST_F(NvmlDriverTest, TellsTheTenantsOfASharedGpuApart) {
   EXPECT_EQ(use->samples[2].busy_permille, 400);
 }
 
+// Until drivers could do it, what a program took around the guard was everybody's loss.
+TEST_F(NvmlDriverTest, ADriverThatCanHoldsLeasesToTheirMemory) {
+  using device::nvml::MemoryLimit;
+  constexpr std::uint64_t kMib = 1 << 20;
+  const fleet::LeaseId lease(7), nobodys(8);
+  for (const bool can : {true, false}) {
+    ASSERT_TRUE(make_machine(machine_.path(), {.models = {"H100-80GB-SXM5"},
+                                               .driver_version = can ? "615.71" : "580.95.05"}));
+    auto options = machine_.options();
+    options.limits = std::make_shared<device::nvml::MemoryLimits>();
+    open(options);
+    const auto uuid = gpu().uuid;
+    MemoryLimit limit{base::MiB(4096), base::MiB(5120)};
+    options.limits->want({{{lease, uuid}, limit}});
+    machine_.start(uuid, lease);
+    machine_.start(uuid, nobodys);
+    gpu();
+    const auto record = look_at(machine_.path()).value().gpus[0];
+    EXPECT_EQ(std::string(record.limits[0].group), can ? "/groups/7" : "");
+    EXPECT_EQ(std::string(record.limits[1].group), "") << "of the other nothing is wanted";
+    EXPECT_EQ(options.limits->held({lease, uuid}), can ? std::optional(limit) : std::nullopt);
+    if (!can) continue;
+    EXPECT_EQ(record.limits[0].soft, 4096 * kMib);
+    EXPECT_EQ(record.limits[0].hard, 5120 * kMib);
+    limit.most = base::MiB(1'000'000);
+    options.limits->want({{{lease, uuid}, limit}});
+    gpu();
+    const auto more = look_at(machine_.path()).value().gpus[0];
+    EXPECT_GT(more.limits[0].hard, 80'000 * kMib) << "more than the GPU has is all of it";
+    options.limits->want({});
+    EXPECT_FALSE(options.limits->held({lease, uuid}));
+  }
+}
+
 }  // namespace
 }  // namespace tessera::fakes

@@ -10,8 +10,7 @@ using namespace tessera::fakes;
 namespace {
 
 constexpr std::uint64_t kMib = 1024 * 1024;
-// What the driver itself occupies: on a GPU, and inside every instance.
-constexpr std::uint64_t kReservedMib = 550;
+// What the driver itself occupies inside every instance.
 constexpr std::uint64_t kEmptyInstanceMib = 12;
 
 abi::Memory2 memory_in_use(const View& view) {

@@ -56,6 +56,9 @@ const catalog::Catalog& known_models();
 std::uint64_t memory_of(const catalog::GpuModel& model);
 std::uint64_t memory_of(const catalog::GpuModel& model, const catalog::MigProfile& profile);
 
+/// What the driver itself occupies on a GPU.
+inline constexpr std::uint64_t kReservedMib = 550;
+
 /// GPU number n sits on PCI bus 0x10 + 8 n of domain 0.
 inline unsigned bus_of(unsigned gpu) {
   return 0x10 + 8 * gpu;

@@ -14,7 +14,7 @@
 namespace tessera::fakes {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x7e55'e2a0'f4ce'0002;  // the last digits number the format
+constexpr std::uint64_t kMagic = 0x7e55'e2a0'f4ce'0003;  // the last digits number the format
 
 static_assert(std::is_trivially_copyable_v<MachineHeader>);
 static_assert(std::is_trivially_copyable_v<GpuRecord>);

@@ -24,6 +24,7 @@ inline constexpr unsigned kMostInstances = 16;
 inline constexpr unsigned kMostComputeInstances = 8;
 inline constexpr unsigned kMostProcesses = 64;
 inline constexpr unsigned kMostXids = 32;
+inline constexpr unsigned kMostGroupLimits = 16;
 
 struct ComputeInstanceRecord {
   std::uint32_t serial;  ///< 0: this entry is free; never reused, so that old handles are told
@@ -68,6 +69,12 @@ struct Faults {
   std::uint32_t create, create_compute, destroy, destroy_compute, mode;
 };
 
+/// What a control group may have of the GPU's memory, in bytes.
+struct GroupLimitRecord {
+  char group[240];  ///< its folder; empty: this entry is free
+  std::uint64_t soft, hard;
+};
+
 struct GpuRecord {
   char model[48];  ///< the catalog's key
   char uuid[48];
@@ -81,6 +88,7 @@ struct GpuRecord {
   std::uint64_t xid_count;        ///< raised since the machine was made
   std::uint32_t xids[kMostXids];  ///< number n is at n % kMostXids
   Faults faults;
+  GroupLimitRecord limits[kMostGroupLimits];
 };
 
 struct MachineHeader {
