@@ -31,7 +31,7 @@ struct HttpOptions {
   std::uint16_t port = 0;               ///< 0: any that is free, see HttpServer::port()
   std::shared_ptr<tls::Authority> tls;  ///< null: plain HTTP
   int threads = 2;
-  int max_connections = 1024;         ///< one more is answered 503
+  int max_connections = 1024;         ///< one more is answered 503, or with TLS closed unheard
   std::size_t max_header = 16 << 10;  ///< request line and header fields; above: 431
   std::size_t max_target = 8 << 10;   ///< above: 414
   std::size_t max_body = 1 << 20;     ///< above: 413

@@ -21,12 +21,12 @@ enum class Role : std::uint8_t {
 std::string_view to_string(Role role);
 std::optional<Role> role_from(std::string_view text);
 
-/// A bearer token. Only its SHA-256 is kept.
+/// A bearer's secret, one to join with, or the key of an agent. Only its SHA-256 is kept.
 struct Token {
   std::string name;
   Role role = Role::kViewer;
   std::string subject;  ///< member: team; agent: node; else empty
-  std::string digest;   ///< SHA-256 of the secret, lower-case hex
+  std::string digest;   ///< lower-case hex; after "join:" or "key:" where it is no bearer's
   std::optional<base::Instant> expires;
   static void fields(auto& self, auto&& visit) {
     visit("name", self.name);
