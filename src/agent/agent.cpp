@@ -196,7 +196,9 @@ std::optional<NodeReport> Agent::report(NodeReport fresh, Instant now) {
                        last_report_->target_incarnation != fresh.target_incarnation ||
                        last_report_->heard_process != fresh.heard_process ||
                        last_report_->gpus != fresh.gpus;
-  if (!changed && now - last_sent_ < options_.heartbeat) return std::nullopt;
+  // One that falls due before half a look has passed goes with this look: it costs none of its own.
+  if (!changed && now - last_sent_ < options_.heartbeat - options_.look_every / 2)
+    return std::nullopt;
   fresh.session = session_;
   fresh.sequence = ++sequence_;
   last_report_ = std::move(fresh);

@@ -28,8 +28,10 @@ std::string cgroups_of(const std::string& proc, std::uint32_t pid) {
   if (file < 0) return {};
   std::string text;
   std::array<char, 4096> part{};
-  for (ssize_t size = 0; (size = ::read(file, part.data(), part.size())) > 0;)
+  for (ssize_t size = 0; (size = ::read(file, part.data(), part.size())) > 0;) {
     text.append(part.data(), static_cast<std::size_t>(size));
+    if (static_cast<std::size_t>(size) < part.size()) break;  // all of it, without asking again
+  }
   close(file);
   return text;
 }
