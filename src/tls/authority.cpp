@@ -86,6 +86,7 @@ base::Result<void> Authority::make_server_context() {
   CHECK(SSL_CTX_add1_chain_cert(raw, certificate_.get()) == 1);
   const std::lock_guard lock(mutex_);
   context_ = std::move(context);
+  made_at_ = now;
   renew_at_ = now + (end - now) * 2 / 3;
   return {};
 }
@@ -105,7 +106,9 @@ std::shared_ptr<Context> Authority::server_context() {
   bool due = false;
   {
     const std::lock_guard lock(mutex_);
-    due = clock_.now() >= renew_at_;
+    // One that was made while the clock was ahead holds for nobody yet.
+    const auto now = clock_.now();
+    due = now >= renew_at_ || now < made_at_;
   }
   // The names were good at the start. Two threads that find it due both make one: no harm.
   if (due) CHECK(make_server_context().has_value());

@@ -69,7 +69,7 @@ class Authority {
   CertificatePtr certificate_;
   std::mutex mutex_;  ///< guards the rest
   std::shared_ptr<Context> context_;
-  base::Instant renew_at_{};
+  base::Instant made_at_{}, renew_at_{};
 };
 
 }  // namespace tessera::tls

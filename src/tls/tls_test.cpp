@@ -121,6 +121,17 @@ TEST_F(TlsTest, TheServersCertificateIsRenewedBeforeItEnds) {
   EXPECT_NE(authority->server_context(), first);
 }
 
+TEST_F(TlsTest, ACertificateMadeWhileTheClockWasAheadIsReplaced) {
+  const auto now = clock_.now();
+  clock_.advance(30 * 24h);
+  const auto authority = open();
+  const auto ahead = authority->server_context();
+  clock_.advance(now - clock_.now());
+  const auto made = authority->server_context();
+  EXPECT_NE(made, ahead);
+  EXPECT_EQ(authority->server_context(), made);
+}
+
 TEST_F(TlsTest, SaysWhatIsWrongWithWhatItIsGiven) {
   for (const char* name : {"", "a,DNS:b", "http://x", "-x", "a b"}) {
     const auto opened = Authority::open({.folder = folder_, .names = {name}}, clock_);
