@@ -344,8 +344,11 @@ int run_agent(Program& program, AgentCommand options) {
                  "--simulate"});
     return kUsage;
   }
-  const bool joins = !options.join.empty() ||
-                     std::filesystem::exists(client::joined_context_path(options.nvml.data));
+  // Who names a context means that one, whatever this agent once joined.
+  const bool told = program.cli.count("--context") > 0;
+  const bool joins =
+      !options.join.empty() ||
+      (!told && std::filesystem::exists(client::joined_context_path(options.nvml.data)));
   auto context = joins ? joined_context(options) : client::read_context(program.context_file);
   if (!context) {
     print_error(context.error());

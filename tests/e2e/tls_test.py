@@ -301,6 +301,16 @@ spec: {pool: h100, gpus: 2}
             again.kill()
             again.wait(timeout=10)
 
+    def test_a_context_that_is_named_wins_over_what_was_joined(self):
+        agent = self.agent("one", "--join", self.token())
+        self.assertTrue(eventually(lambda: self.is_ready("node-1")))
+        agent.kill()
+        agent.wait(timeout=10)
+        words = self.agent_words("one")
+        done = run(words[0], "--context", self.folder / "absent.yaml", *words[1:])
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("absent.yaml", done.stderr)
+
     def test_whom_to_join_is_known_before_the_secret_is_said(self):
         good = self.token()
         bad = re.sub("sha256:[0-9a-f]+", "sha256:" + "0" * 64, good)
