@@ -25,6 +25,7 @@ constexpr std::string_view kKind = "join1";
 constexpr std::size_t kLongestToken = 1024;
 constexpr auto kLongestSleep = 1min;  // the clock may be set
 constexpr auto kLeastPause = 1s;
+constexpr auto kLongestRest = 1h;  // after a renewal, as long as the clock finds it due again
 
 std::unexpected<base::Error> no_token(std::string why) {
   return fail(Reason::kInvalidDocument, "this is no join token: " + std::move(why), "--join",
@@ -132,6 +133,16 @@ Renewer::Renewer(Context context, const base::Clock& clock, OnTrouble on_trouble
 
 Renewer::~Renewer() = default;
 
+/// Where our clock is far ahead of the control plane's, what has just been made is due at once:
+/// then it rests, for no longer than what is made so late in a certificate's life still comes in
+/// time.
+base::Duration Renewer::rest_after_renewal(base::Instant now) const {
+  const auto identity = tls::read_identity(context_.identity);
+  if (!identity || identity->renew_at() > now) return kLeastPause;
+  return std::min<base::Duration>(kLongestRest,
+                                  tls::end_of(*identity->certificate) - identity->renew_at());
+}
+
 void Renewer::run(const std::stop_token& stopping) {
   bool failing = false;
   while (!stopping.stop_requested()) {
@@ -142,7 +153,7 @@ void Renewer::run(const std::stop_token& stopping) {
       pause = std::min<base::Duration>(pause, identity->renew_at() - now);
     } else if (const auto renewed = renew(context_); renewed) {
       failing = false;
-      pause = kLeastPause;
+      pause = rest_after_renewal(clock_.now());
     } else {
       if (!failing) on_trouble_(renewed.error());
       failing = true;

@@ -56,6 +56,7 @@ class Renewer {
 
  private:
   void run(const std::stop_token& stopping);
+  base::Duration rest_after_renewal(base::Instant now) const;
 
   const Context context_;
   const base::Clock& clock_;

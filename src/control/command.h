@@ -78,6 +78,14 @@ struct DeleteToken {
   std::string name;
 };
 
+/// An agent has shown the token that lets it join: that one is used up, and from now on it is known
+/// by its key. `agent` may take the place of a token of the same name if that is the digest of an
+/// earlier key, which is for the asker to see.
+struct AdmitAgent {
+  std::string used;  ///< name of the token to join with
+  tenancy::Token agent;
+};
+
 struct Submit {
   std::string team;
   std::string purpose;
@@ -137,6 +145,6 @@ struct Tick {};
 using Command = std::variant<PutTier, DeleteTier, PutTeam, DeleteTeam, PutPool, DeletePool, PutNode,
                              DeleteNode, Apply, Cordon, Restore, PutToken, DeleteToken, Submit,
                              Approve, Reject, Cancel, Renew, Release, Report, NodeSilent, Tick,
-                             RecordUse, PutPlan, ApplyPlan, AbortPlan>;
+                             RecordUse, PutPlan, ApplyPlan, AbortPlan, AdmitAgent>;
 
 }  // namespace tessera::control

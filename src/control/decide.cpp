@@ -44,6 +44,7 @@ class Decider {
   }
   Decision operator()(const PutToken& command) const { return decide_token(state_, command); }
   Decision operator()(const DeleteToken& command) const { return decide_token(state_, command); }
+  Decision operator()(const AdmitAgent& command) const { return decide_token(state_, command); }
   Decision operator()(const Submit& command) const {
     return decide_submit(state_, command, actor_, now_, rankings_);
   }

@@ -28,6 +28,7 @@ Decision decide_delete(const State& state, const DeletePool& command);
 Decision decide_delete(const State& state, const DeleteNode& command, Instant now);
 Decision decide_token(const State& state, const PutToken& command);
 Decision decide_token(const State& state, const DeleteToken& command);
+Decision decide_token(const State& state, const AdmitAgent& command);
 
 /// decide() with what placing remembers, where the caller may change the state; the answer is the
 /// same.

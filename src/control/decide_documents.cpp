@@ -63,6 +63,14 @@ std::string name_of_request(const request::Request& request) {
   return "req-" + std::to_string(request.id.value());
 }
 
+/// Secrets are told apart by their digests: two tokens with one would be found as either.
+base::Result<void> check_digest(const State& state, const tenancy::Token& token) {
+  const auto* other = state.find_token_by_digest(token.digest);
+  if (other == nullptr || other->name == token.name) return {};
+  return fail(Reason::kAlreadyExists, "the token \"" + other->name + "\" has the same secret",
+              "secret", "make a token with a secret of its own");
+}
+
 }  // namespace
 
 Decision decide_put(const State& state, const PutTier& command) {
@@ -193,7 +201,17 @@ Decision decide_token(const State& state, const PutToken& command) {
   if (state.tokens().contains(command.token.name))
     return fail(Reason::kAlreadyExists, "there is a token named \"" + command.token.name + "\"",
                 "name", "choose another name, or delete it first");
+  if (auto own = check_digest(state, command.token); !own) return std::unexpected(own.error());
   return Events{TokenPut{command.token}};
+}
+
+Decision decide_token(const State& state, const AdmitAgent& command) {
+  if (!state.tokens().contains(command.used)) return unknown("token", command.used);
+  if (command.agent.name == command.used)
+    return fail(Reason::kConflict, "a token to join with bears the name of the agent's key", "name",
+                "delete it and make another with a name of its own");
+  if (auto own = check_digest(state, command.agent); !own) return std::unexpected(own.error());
+  return Events{TokenDeleted{command.used}, TokenPut{command.agent}};
 }
 
 Decision decide_token(const State& state, const DeleteToken& command) {

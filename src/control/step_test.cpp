@@ -153,6 +153,32 @@ TEST_F(Step, AClockThatGoesBackStandsStill) {
   EXPECT_EQ(state_.last_change(), lease_of(id).granted);
 }
 
+TEST_F(Step, NoTwoTokensHaveOneSecret) {
+  ok(PutToken{{.name = "one", .digest = "aa"}});
+  EXPECT_EQ(refused(PutToken{{.name = "two", .digest = "aa"}}), Reason::kAlreadyExists);
+  ok(PutToken{{.name = "join", .digest = "join:bb"}});
+  EXPECT_EQ(refused(AdmitAgent{"join", {.name = "key", .digest = "aa"}}), Reason::kAlreadyExists);
+  ok(DeleteToken{"one"});
+  ok(PutToken{{.name = "two", .digest = "aa"}});
+}
+
+TEST_F(Step, AnAgentIsAdmittedInOneStepAndItsTokenIsUsedUp) {
+  ok(PutToken{{.name = "first", .digest = "join:aa"}});
+  ok(PutToken{{.name = "second", .digest = "join:bb"}});
+  const AdmitAgent first{"first", {.name = "key", .digest = "key:cc"}};
+  ok(first);
+  EXPECT_EQ(state_.find_token_by_digest("join:aa"), nullptr);
+  EXPECT_EQ(refused(first), Reason::kUnknownObject);
+  ok(AdmitAgent{"second", {.name = "key", .digest = "key:dd"}});
+  EXPECT_EQ(state_.find_token_by_digest("key:cc"), nullptr);
+  ASSERT_NE(state_.find_token_by_digest("key:dd"), nullptr);
+  ok(PutToken{{.name = "third", .digest = "join:ee"}});
+  EXPECT_EQ(refused(AdmitAgent{"third", {.name = "third", .digest = "key:ff"}}), Reason::kConflict);
+  EXPECT_EQ(refused(AdmitAgent{"third", {.name = "key", .digest = "key:ff"}},
+                    {"node", tenancy::Role::kAgent, "node-1"}),
+            Reason::kForbidden);
+}
+
 TEST_F(Step, MembersRenewUpToWhatNeedsNoApproval) {
   auto tier = *state_.find_tier("production");
   tier.auto_approval = tenancy::AutoApproval{base::GpuFraction(10'500), 12h};

@@ -99,8 +99,6 @@ class Api {
 
   void route(const std::shared_ptr<Exchange>& exchange, Target target);
   void call(std::shared_ptr<Call> call);
-  /// Replaces the key by which the agent of a node is known, and answers a join with `welcome`.
-  void admit(const CallPtr& call, tenancy::Token agent, HttpResponse welcome);
   /// By the connection's certificate where there is one, else by the token that was sent.
   base::Result<tenancy::Actor> caller_of(const HttpRequest& request) const;
   /// Asks the engine for one command, or rehearses it if the call is a dry run, and answers.

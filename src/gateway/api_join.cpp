@@ -67,35 +67,18 @@ void Api::join(const CallPtr& call) {
               .expires = std::nullopt};
   auto welcome = membership_response(*made, token->subject, 201);
   // Of two who come with the same token one finds it gone.
-  const auto still_there = [digest, now](const State& state) -> base::Result<void> {
-    if (join_token(state, digest, now)) return {};
-    return std::unexpected(not_admitted());
-  };
-  engine_.ask({control::DeleteToken{token->name}, on_behalf_of(*token), still_there},
-              [this, call, agent, welcome](service::Answer answer) {
-                if (!answer) return call->refuse(answer.error());
-                call->exchange->after({}, [=, this] { admit(call, agent, welcome); });
-              });
-}
-
-void Api::admit(const CallPtr& call, Token agent, HttpResponse welcome) {
-  const auto actor = on_behalf_of(agent);
-  const auto put = [=, this] {
-    engine_.ask({control::PutToken{agent}, actor, {}},
-                [call, welcome](const service::Answer& answer) {
-                  if (!answer) return call->refuse(answer.error());
-                  call->reply(welcome);
-                });
-  };
-  const auto* known = "only the key of an agent that joined before makes way";
-  const auto replaceable = [name = agent.name, known](const State& state) -> base::Result<void> {
+  const auto may_join = [digest, now, name = agent.name](const State& state) -> base::Result<void> {
+    if (!join_token(state, digest, now)) return std::unexpected(not_admitted());
     const auto found = state.tokens().find(name);
-    if (found != state.tokens().end() && is_agent_digest(found->second.digest)) return {};
-    return base::fail(Reason::kConflict, known, name);
+    if (found == state.tokens().end() || is_agent_digest(found->second.digest)) return {};
+    return base::fail(Reason::kConflict, "only the key of an agent that joined before makes way",
+                      name, "delete or rename the token \"" + name + "\"");
   };
-  // Where there is none to replace, that is refused, and putting says whatever else is wrong.
-  engine_.ask({control::DeleteToken{agent.name}, actor, replaceable},
-              [call, put](const service::Answer&) { call->exchange->after({}, put); });
+  engine_.ask({control::AdmitAgent{token->name, std::move(agent)}, on_behalf_of(*token), may_join},
+              [call, welcome = std::move(welcome)](const service::Answer& answer) {
+                if (!answer) return call->refuse(answer.error());
+                call->reply(welcome);
+              });
 }
 
 void Api::renew_certificate(const CallPtr& call) {

@@ -147,6 +147,26 @@ TEST_F(JoinWorld, ATokenIsGoodOnce) {
   EXPECT_FALSE(std::filesystem::exists(place("other") + "/identity.pem"));
 }
 
+// Stopped in between, the token was used up and nobody had joined with it.
+TEST_F(JoinWorld, JoiningIsOneRecord) {
+  for (int i = 0; i < 2; ++i) {  // the second time in place of the first key
+    const auto token = join_token();
+    const auto before = *journal_.last_revision();
+    ASSERT_TRUE(client::join(token, place()));
+    EXPECT_EQ(*journal_.last_revision(), before + 1);
+  }
+}
+
+TEST_F(JoinWorld, ATokenInTheWayOfTheKeyStaysAndCostsNoTokenToJoin) {
+  put_token({.name = "certificate-node-1", .digest = digest_of("tsr_other")});
+  const auto token = join_token();
+  const auto refused = client::join(token, place());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, Reason::kConflict);
+  ASSERT_TRUE(engine_->execute(control::DeleteToken{"certificate-node-1"}, service::kAdmin));
+  EXPECT_TRUE(client::join(token, place()));
+}
+
 TEST_F(JoinWorld, OfManyWhoComeAtOnceOneJoins) {
   const auto token = join_token();
   std::atomic<int> joined = 0;
@@ -262,6 +282,37 @@ TEST_F(JoinWorld, TheRenewerToldOffSaysSoOnceAndGoesOn) {
     std::this_thread::sleep_for(2500ms);
   }
   EXPECT_EQ(troubles, 1);
+}
+
+// It renewed every second: by its clock what it had just got was nearly over.
+TEST_F(JoinWorld, TheRenewerOfAMachineWhoseClockIsFarAheadRests) {
+  const auto context = client::join(join_token(), place());
+  ASSERT_TRUE(context);
+  const auto before = serial(*context);
+  const service::ManualClock ahead(clock_.now() + 10 * kLife);
+  const client::Renewer renewer(*context, ahead, [](const base::Error&) {});
+  for (int i = 0; i < 500 && serial(*context) == before; ++i) std::this_thread::sleep_for(10ms);
+  const auto renewed = serial(*context);
+  ASSERT_NE(renewed, before);
+  std::this_thread::sleep_for(2500ms);
+  EXPECT_EQ(serial(*context), renewed);
+}
+
+TEST_F(JoinWorld, TheRenewerRecovers) {
+  const auto context = client::join(join_token(), place());
+  ASSERT_TRUE(context);
+  const auto before = serial(*context);
+  const auto key = engine_->read(
+      [](const control::State& state) { return state.tokens().at("certificate-node-1"); });
+  ASSERT_TRUE(engine_->execute(control::DeleteToken{key.name}, service::kAdmin));
+  clock_.advance(kLife - 2s);  // it tries every second
+  std::atomic<int> troubles = 0;
+  const client::Renewer renewer(*context, clock_, [&](const base::Error&) { ++troubles; });
+  for (int i = 0; i < 500 && troubles == 0; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(troubles, 1);
+  put_token(key);
+  for (int i = 0; i < 500 && serial(*context) == before; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_NE(serial(*context), before);
 }
 
 TEST_F(JoinWorld, ARenewalOfAnotherKeyIsRefused) {
