@@ -72,7 +72,7 @@ void Api::join(const CallPtr& call) {
     const auto found = state.tokens().find(name);
     if (found == state.tokens().end() || is_agent_digest(found->second.digest)) return {};
     return base::fail(Reason::kConflict, "only the key of an agent that joined before makes way",
-                      name, "delete or rename the token \"" + name + "\"");
+                      name, "delete the token \"" + name + "\" first");
   };
   engine_.ask({control::AdmitAgent{token->name, std::move(agent)}, on_behalf_of(*token), may_join},
               [call, welcome = std::move(welcome)](const service::Answer& answer) {
