@@ -25,3 +25,13 @@ if(TESSERA_SANITIZE)
     -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${TESSERA_SANITIZE})
 endif()
+
+# Programs that run for long get their memory from mimalloc (docs/decisions/0023). No symbol of it is
+# named anywhere: it takes malloc's place by being linked first. Sanitizers bring an allocator of
+# their own.
+add_library(tessera_malloc INTERFACE)
+if(NOT TESSERA_SANITIZE)
+  find_package(mimalloc 2.0 REQUIRED)
+  target_link_libraries(tessera_malloc INTERFACE
+    -Wl,--push-state,--no-as-needed mimalloc -Wl,--pop-state)
+endif()
