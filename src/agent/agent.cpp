@@ -197,7 +197,8 @@ std::optional<NodeReport> Agent::report(NodeReport fresh, Instant now) {
                        last_report_->heard_process != fresh.heard_process ||
                        last_report_->gpus != fresh.gpus;
   // One that falls due before half a look has passed goes with this look: it costs none of its own.
-  if (!changed && now - last_sent_ < options_.heartbeat - options_.look_every / 2)
+  if (!changed &&
+      now - last_sent_ < options_.heartbeat - std::min(options_.look_every, options_.heartbeat) / 2)
     return std::nullopt;
   fresh.session = session_;
   fresh.sequence = ++sequence_;

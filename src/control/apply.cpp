@@ -294,6 +294,7 @@ class Applier {
   /// What is asked for becomes another shape.
   void change_tier(RequestId id, const std::string& tier) {
     auto& request = s_.requests_.at(id);
+    if (request.tier == tier) return;
     const auto level = level_of(request);
     s_.unfile(request);
     s_.history_.change(shape_of(request), level, {}, at_);

@@ -75,10 +75,12 @@ void DemandHistory::change(const DemandShapeView& shape, const DemandLevel& befo
   if (before == after) return;
   advance(hour_of(at));
   if (before.all() > 0 && before.all() == after.all()) {
-    auto& level = level_at(shape)->second;
-    if (level.own_series) {  // whose peak stays what it is
-      level.now.waiting += after.waiting - before.waiting;
-      level.now.held += after.held - before.held;
+    const auto known = levels_.find(shape);
+    CHECK(known != levels_.end());
+    if (auto& [now, own_series] = known->second; own_series) {  // whose peak stays what it is
+      now.waiting += after.waiting - before.waiting;
+      now.held += after.held - before.held;
+      CHECK(now.waiting >= 0 && now.held >= 0);
       return;
     }
   }

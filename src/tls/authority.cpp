@@ -16,6 +16,10 @@ namespace {
 using base::fail;
 using base::Reason;
 
+/// When the CA begins to hold: its start protects nothing, and one that was made while the clock
+/// was ahead would be refused by everyone once the clock is right again.
+constexpr base::Instant kLongAgo{std::chrono::hours(24 * 365 * 30)};
+
 std::unexpected<base::Error> trouble(const std::string& path, const std::string& what) {
   return fail(Reason::kUnavailable, what, path, "check the folder's permissions and its disk");
 }
@@ -53,7 +57,7 @@ base::Result<void> Authority::load_or_make() {
   } else {
     key_ = make_key();
     certificate_ =
-        make_authority(key_.get(), "Tessera CA", {clock_.now(), clock_.now() + options_.lifetime});
+        make_authority(key_.get(), "Tessera CA", {kLongAgo, clock_.now() + options_.lifetime});
     if (auto kept = write_private_file(path, to_pem(*key_) + to_pem(*certificate_)); !kept)
       return kept;
   }

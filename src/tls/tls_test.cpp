@@ -130,6 +130,8 @@ TEST_F(TlsTest, ACertificateMadeWhileTheClockWasAheadIsReplaced) {
   const auto made = authority->server_context();
   EXPECT_NE(made, ahead);
   EXPECT_EQ(authority->server_context(), made);
+  // The CA was made while the clock was ahead as well.
+  EXPECT_EQ(handshake(*made, *trusting({{}, authority->pin()}), "127.0.0.1"), "");
 }
 
 TEST_F(TlsTest, SaysWhatIsWrongWithWhatItIsGiven) {
