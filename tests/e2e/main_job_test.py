@@ -202,7 +202,9 @@ class ForPeople(WithServer):
     def test_a_request_says_what_it_got_and_explain_where_it_is(self):
         need = ("--team", "vision", "--memory", "10GB", "--isolation", "partition", "--for", "8h")
         got = r"active: 1g\.10gb on h100-node-1/\d, tier production, 0\.375 per hour, until .* \(8h\)"
-        self.assertRegex(self.tell("request", *need, "--dry-run"), "^would be " + got)
+        # Nodes report within the first moments of the server.
+        self.assertTrue(eventually(lambda: re.match(
+            "would be " + got, self.tell("request", *need, "--dry-run"))))
         self.assertRegex(self.tell("request", *need), "^req-1 is " + got)
         self.assertRegex(self.tell("explain", "req-1"), "^req-1 is active: 1g")
         self.assertRegex(self.tell("get", "requests"), r"req-1 +vision +10GB partition")
